@@ -1,0 +1,110 @@
+import 'reflect-metadata';
+import { randomBytes, X509Certificate } from 'node:crypto';
+import {
+  BasicConstraintsExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  Name,
+  SubjectKeyIdentifierExtension,
+  X509CertificateGenerator,
+} from '@peculiar/x509';
+import { MINUTE } from '../api/constants.ts';
+import { ALGORITHMS, type Algorithm, type KeyPair } from './algorithms.ts';
+
+/** A verifier whose clock is behind ours by less than this accepts a certificate just made. */
+const BACKDATED = 5 * MINUTE;
+/** The last instant that X.509 can say (RFC 5280 section 4.1.2.5). */
+const END_OF_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
+
+export interface SelfSignedInput extends KeyPair {
+  readonly algorithm: Algorithm;
+  /** Distinguished name, such as `CN=login.example.com` (RFC 4514). */
+  readonly subject: string;
+  /** Milliseconds from now until the certificate ends. */
+  readonly lifetime: number;
+  /** Unix time in milliseconds. */
+  readonly now: number;
+}
+
+/** `spec.certificate.subject` is not a distinguished name. */
+export class SubjectError extends Error {
+  override readonly name = 'SubjectError';
+  readonly code = 'SubjectInvalid';
+
+  constructor(subject: string) {
+    super(
+      `"${subject}" is not a certificate subject: type one such as CN=login.example.com,O=Example`,
+    );
+  }
+}
+
+/**
+ * A self-signed X.509 v3 certificate (RFC 5280), PEM, for gateways that cannot read a JWKS. It
+ * vouches for nothing: a verifier trusts it because of where it got it.
+ *
+ * @throws SubjectError when the subject is not a distinguished name.
+ */
+export async function selfSigned(input: SelfSignedInput): Promise<string> {
+  const { algorithm, subject, lifetime, now } = input;
+  const { x509 } = ALGORITHMS[algorithm];
+  const name = parseSubject(subject);
+  const keys = {
+    publicKey: input.publicKey.toCryptoKey(x509, true, ['verify']),
+    privateKey: input.privateKey.toCryptoKey(x509, false, ['sign']),
+  };
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    serialNumber: randomSerial(),
+    name,
+    notBefore: new Date(now - BACKDATED),
+    notAfter: new Date(Math.min(now + lifetime, END_OF_TIME)),
+    signingAlgorithm: x509,
+    keys,
+    extensions: [
+      new BasicConstraintsExtension(false, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return pemOf(new X509Certificate(Buffer.from(certificate.rawData)));
+}
+
+/** @throws SubjectError when the text is not a distinguished name with at least one value. */
+export function parseSubject(subject: string): Name {
+  let name: Name;
+  try {
+    name = new Name(subject);
+  } catch {
+    throw new SubjectError(subject);
+  }
+  const values = name.toJSON().flatMap((rdn) => Object.values(rdn).flat());
+  // RFC 5280 section 4.1.2.4: the issuer, which is the subject here, is not empty.
+  if (values.length === 0 || values.includes('')) throw new SubjectError(subject);
+  return name;
+}
+
+/** Positive and at most 20 octets (RFC 5280 section 4.1.2.2), 127 bits of it random. */
+function randomSerial(): string {
+  const octets = randomBytes(16);
+  octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
+  return octets.toString('hex');
+}
+
+/** One certificate and nothing around it, as OpenSSL writes it. */
+function pemOf(certificate: X509Certificate): string {
+  return certificate.toString();
+}
+
+/** SHA-256 of a certificate, upper-case hexadecimal with colons, as `openssl x509 -fingerprint` prints it. */
+export function fingerprint(pem: string): string {
+  return new X509Certificate(pem).fingerprint256;
+}
+
+/** The end of a certificate's validity, Unix time in milliseconds. */
+export function notAfter(pem: string): number {
+  return new X509Certificate(pem).validToDate.getTime();
+}
+
+/** The DER of a certificate: what `.cer` files and `x5c` hold. */
+export function certificateDer(pem: string): Buffer {
+  return new X509Certificate(pem).raw;
+}
