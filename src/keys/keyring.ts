@@ -42,6 +42,10 @@ export interface SigningKey {
   readonly jwk: PublicJwk;
   /** Self-signed X.509 certificate, PEM. Absent for a key of which only a public half was given. */
   readonly certificate?: string;
+  /** Of the certificate, read from it and not stored: hexadecimal SHA-256 with colons. */
+  readonly fingerprint?: string;
+  /** Of the certificate, read from it and not stored. */
+  readonly notAfter?: Instant;
   /** Current, next and the newest previous key have it; older ones do not. */
   readonly privateKey?: PrivateKey;
 }

@@ -1,0 +1,48 @@
+import { MINUTE } from '../api/constants.ts';
+import type { Instant, SigningKey } from '../keys/keyring.ts';
+import type { Policy } from './situation.ts';
+
+type Flags = Pick<Policy, 'clockSkew' | 'maxStaleness'>;
+
+/** No cache holds a JWKS for longer than this, whatever P is. */
+const LONGEST_MAX_AGE = 5 * MINUTE;
+
+/**
+ * When the last token that a key can have signed until `now` has expired for everybody: a replica
+ * may go on for R on what it last confirmed, its token lives L, a verifier's clock may lag by S.
+ * Never less than was promised (I5, I22).
+ */
+export function tokensUntil(
+  key: SigningKey,
+  maxLifetime: number,
+  flags: Flags,
+  now: Instant,
+): Instant {
+  const last = now + flags.maxStaleness + maxLifetime + flags.clockSkew;
+  return Math.max(key.tokensUntil ?? 0, last);
+}
+
+/** When a previous key goes: after G, and never before its tokens (I5). */
+export function revokeAt(key: SigningKey, policy: Policy): Instant {
+  const afterGrace = (key.demotedAt ?? 0) + (policy.gracePeriod ?? 0);
+  return Math.max(key.revokeAt ?? 0, key.tokensUntil ?? 0, afterGrace);
+}
+
+/** G as it works: what was asked for, or the shortest that no token outlives. */
+export function effectiveGracePeriod(policy: Policy): number {
+  const shortestSafe = policy.maxStaleness + policy.maxLifetime + policy.clockSkew;
+  return Math.max(policy.gracePeriod ?? 0, shortestSafe);
+}
+
+/** `max-age` in milliseconds of a JWKS whose next key waits P: min(5m, P/4). */
+export function maxAge(propagationDelay: number): number {
+  return Math.min(LONGEST_MAX_AGE, propagationDelay / 4);
+}
+
+/**
+ * P for a key made now. A shorter P holds from here on, but not before every cache has run out
+ * that was filled under the longer one (I1, I22).
+ */
+export function propagationDelayForNewKey(policy: Policy, replaced: SigningKey): number {
+  return Math.max(policy.propagationDelay, maxAge(replaced.propagationDelay));
+}

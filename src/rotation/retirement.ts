@@ -1,0 +1,75 @@
+import { formatDuration } from '../api/duration.ts';
+import type { Instant, Keyring } from '../keys/keyring.ts';
+import { tokensUntil } from './lifetimes.ts';
+import type { Policy, Transition } from './situation.ts';
+import { at, revoke } from './transitions.ts';
+
+/** What happens to a keyring whose set is gone; the first that applies, one a pass. */
+export type Retirement =
+  | { readonly do: 'write'; readonly transition: Transition }
+  | { readonly do: 'discard'; readonly keyring: Keyring; readonly why: string }
+  | { readonly do: 'wait'; readonly until: Instant };
+
+type Flags = Pick<Policy, 'clockSkew' | 'maxStaleness'>;
+
+/**
+ * A deleted set signs no more from the first write on, and keeps verifying until the last token
+ * can have expired (I5); then Secret and ConfigMaps go. One that was resumed under another uid has
+ * left its keys there, and goes at once.
+ */
+export function retire(
+  former: Keyring,
+  successor: Keyring | undefined,
+  flags: Flags,
+  now: Instant,
+): Retirement {
+  if (successor?.formerUids.includes(former.owner.uid)) {
+    return { do: 'discard', keyring: former, why: 'its keys went to the set made again' };
+  }
+  if (former.retiredAt === undefined) return { do: 'write', transition: begin(former, flags, now) };
+  const due = former.keys.filter(
+    ({ state, revokeAt }) => state === 'previous' && isPast(revokeAt, now),
+  );
+  const end = Math.max(...former.keys.map((key) => key.tokensUntil ?? 0));
+  if (end <= now) return { do: 'discard', keyring: former, why: 'its last token has expired' };
+  if (due.length > 0) return { do: 'write', transition: withoutDue(former, due, now) };
+  const waits = former.keys.map(({ revokeAt }) => revokeAt).filter((time) => time !== undefined);
+  return { do: 'wait', until: Math.min(end, ...waits) };
+}
+
+function begin(former: Keyring, flags: Flags, now: Instant): Transition {
+  const keys = former.keys.map((key) =>
+    key.state === 'current'
+      ? { ...key, tokensUntil: tokensUntil(key, former.maxLifetime, flags, now) }
+      : key,
+  );
+  const end = Math.max(...keys.map((key) => key.tokensUntil ?? 0));
+  return {
+    kind: 'Retire',
+    keyring: { ...former, keys, retiredAt: now },
+    confirm: true,
+    notices: [
+      {
+        type: 'Normal',
+        reason: 'KeysRetired',
+        message:
+          `The set was deleted: nothing is signed any more, tokens verify until ${at(end)} ` +
+          `(${formatDuration(end - now)}). Make it again before that to go on with the same keys`,
+      },
+    ],
+  };
+}
+
+function withoutDue(former: Keyring, due: Keyring['keys'], now: Instant): Transition {
+  const kids = due.map(({ kid }) => kid);
+  return {
+    kind: 'Revoke',
+    keyring: revoke(former, kids, now),
+    confirm: false,
+    notices: [],
+  };
+}
+
+function isPast(time: Instant | undefined, now: Instant): boolean {
+  return time !== undefined && time <= now;
+}

@@ -1,0 +1,145 @@
+import type { Algorithm } from '../keys/algorithms.ts';
+import type { Instant, Keyring, SigningKey } from '../keys/keyring.ts';
+
+/** What `spec` and the operator's flags ask for; all durations in milliseconds. */
+export interface Policy {
+  readonly algorithm: Algorithm;
+  readonly modulusLength: number;
+  /** P: how long a key has been published before it may sign. */
+  readonly propagationDelay: number;
+  /** G: how long a previous key keeps verifying; absent: the shortest safe one. */
+  readonly gracePeriod?: number;
+  /** L: the longest token lifetime. */
+  readonly maxLifetime: number;
+  readonly audiences: readonly string[];
+  /** Automatic rotation at this age of the current key; absent: by hand only. */
+  readonly every?: number;
+  readonly suspend: boolean;
+  readonly certificate: { readonly subject?: string; readonly lifetime: number };
+  /** S: the operator's flag. */
+  readonly clockSkew: number;
+  /** R: how long an issuer may sign on what it last confirmed; the operator's flag. */
+  readonly maxStaleness: number;
+}
+
+/** What of a set matters to a plan. */
+export interface ObservedSet {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly namespaceUid: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Kids that the last status named: what tells lost keys from a new set. */
+  readonly reportedKids: readonly string[];
+}
+
+/** The issuer that a set asks for: whether it may have it is decided before (design section 1). */
+export type IssuerClaim =
+  | { readonly granted: true; readonly issuer: string; readonly source: Keyring['issuerSource'] }
+  | { readonly granted: false; readonly reason: string; readonly message: string };
+
+/** Something that carries public keys to verifiers: what it was last seen to carry. */
+export interface Publisher {
+  /** As people know it, such as `ConfigMap login-keys`. */
+  readonly name: string;
+  readonly kids: readonly string[];
+  /** Why it cannot carry any, when it cannot. */
+  readonly fault?: { readonly reason: string; readonly message: string };
+}
+
+/** Why a keyring that exists cannot be used. */
+export interface KeyringFault {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Everything a plan is made from; gathered once (`observe`), never changed. */
+export interface Observed {
+  /** Absent: the set was deleted. */
+  readonly set?: ObservedSet;
+  /** The keyring of this very set. */
+  readonly keyring?: Keyring;
+  readonly keyringFault?: KeyringFault;
+  /** The keyring as last seen before its Secret was deleted. */
+  readonly lostKeyring?: Keyring;
+  /** Keyrings of sets of this name that are gone. */
+  readonly former: readonly Keyring[];
+  readonly claim: IssuerClaim;
+  readonly publishers: readonly Publisher[];
+}
+
+/** Everything a rule may look at, once the set has a keyring. */
+export interface Situation {
+  readonly set: ObservedSet;
+  readonly ring: Keyring;
+  readonly observed: Observed;
+  readonly policy: Policy;
+  readonly now: Instant;
+}
+
+/** A key that apply has to generate; its kid is known only then. */
+export interface KeyToMake {
+  readonly make: {
+    readonly algorithm: Algorithm;
+    readonly modulusLength: number;
+    readonly subject?: string;
+    readonly lifetime: number;
+  };
+  readonly state: 'current' | 'next';
+  readonly createdAt: Instant;
+  readonly publishedAt?: Instant;
+  readonly promotedAt?: Instant;
+  readonly propagationDelay: number;
+  readonly inFirstJwks: boolean;
+}
+
+/** A keyring in which some keys are still to be made. */
+export type KeyringDraft = Omit<Keyring, 'keys'> & {
+  readonly keys: readonly (SigningKey | KeyToMake)[];
+};
+
+/** Something to tell: a constant reason and a sentence. */
+export interface Notice {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** One change of a keyring: written in one guarded update (I10), told once that is done. */
+export interface Transition {
+  readonly kind:
+    | 'Create'
+    | 'Restore'
+    | 'Resume'
+    | 'Adopt'
+    | 'Revoke'
+    | 'ReplaceNext'
+    | 'Promote'
+    | 'Publish'
+    | 'Retire';
+  readonly keyring: KeyringDraft;
+  /** Whether the set is read live before the write, because the transition rests on it. */
+  readonly confirm: boolean;
+  readonly notices: readonly Notice[];
+}
+
+/** The one key of a keyring that signs. @throws Error when there is none: a codec lets none such in. */
+export function currentKey(ring: Keyring): SigningKey {
+  return keyIn(ring, 'current');
+}
+
+/** The one key that will sign. */
+export function nextKey(ring: Keyring): SigningKey {
+  return keyIn(ring, 'next');
+}
+
+/** Newest first. */
+export function previousKeys(ring: Keyring): readonly SigningKey[] {
+  return ring.keys.filter((key) => key.state === 'previous');
+}
+
+function keyIn(ring: Keyring, state: SigningKey['state']): SigningKey {
+  const key = ring.keys.find((candidate) => candidate.state === state);
+  if (key === undefined) throw new Error(`the keyring of ${ring.owner.uid} has no ${state} key`);
+  return key;
+}

@@ -1,0 +1,76 @@
+import { formatDuration } from '../api/duration.ts';
+import type { Instant, Keyring } from '../keys/keyring.ts';
+import { gate, MOST_PREVIOUS_KEYS, missingPublishers, PREVIOUS_KEYS, roomAt } from './gate.ts';
+import { nextKey, type Observed, type Policy } from './situation.ts';
+import { at } from './transitions.ts';
+
+/** Why a rotation cannot be carried out yet; the reasons are those of `RotationPending`. */
+export interface Wait {
+  readonly reason: 'Suspended' | 'PreviousKeys' | 'WaitingForPublication' | 'WaitingForPropagation';
+  readonly message: string;
+}
+
+interface Waiting {
+  readonly ring: Keyring;
+  readonly observed: Pick<Observed, 'publishers'>;
+  readonly policy: Policy;
+  readonly now: Instant;
+}
+
+/** The reasons to wait, the one that somebody can do something about first. */
+const REASONS: readonly ((waiting: Waiting) => Wait | undefined)[] = [
+  suspended,
+  previousKeys,
+  publication,
+  propagation,
+];
+
+/** @returns undefined when a rotation would be carried out at once. */
+export function explainWait(waiting: Waiting): Wait | undefined {
+  for (const reason of REASONS) {
+    const wait = reason(waiting);
+    if (wait !== undefined) return wait;
+  }
+  return undefined;
+}
+
+function suspended({ policy }: Waiting): Wait | undefined {
+  if (!policy.suspend) return undefined;
+  return {
+    reason: 'Suspended',
+    message: 'Held by spec.rotation.suspend: set it to false to go on',
+  };
+}
+
+function previousKeys({ ring }: Waiting): Wait | undefined {
+  const room = roomAt(ring);
+  if (room === undefined) return undefined;
+  return {
+    reason: PREVIOUS_KEYS,
+    message:
+      `${MOST_PREVIOUS_KEYS} previous keys still verify, and a fourth is not made: waits until ` +
+      `${at(room)}, or type revoke=previous to give up their tokens now`,
+  };
+}
+
+function publication({ ring, observed }: Waiting): Wait | undefined {
+  const missing = missingPublishers(ring, observed.publishers);
+  if (missing.length === 0 && nextKey(ring).publishedAt !== undefined) return undefined;
+  const names = missing.map(({ name, fault }) => (fault ? `${name} (${fault.message})` : name));
+  return {
+    reason: 'WaitingForPublication',
+    message: `The next key is not published everywhere yet; missing in ${names.join('; ') || 'the JWKS'}`,
+  };
+}
+
+function propagation({ ring, observed, now }: Waiting): Wait | undefined {
+  const { open, at: opens } = gate(ring, observed, now);
+  if (open || opens === undefined) return undefined;
+  const { publishedAt = now, propagationDelay } = nextKey(ring);
+  return {
+    reason: 'WaitingForPropagation',
+    message:
+      `Will be carried out at ${at(opens)}: the next key is published since ${at(publishedAt)}, and ` +
+      `verifiers may hold a JWKS without it for ${formatDuration(propagationDelay)}`,
+  };
+}
