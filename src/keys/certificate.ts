@@ -10,6 +10,7 @@ import {
 } from '@peculiar/x509';
 import { MINUTE } from '../api/constants.ts';
 import { ALGORITHMS, type Algorithm, type KeyPair } from './algorithms.ts';
+import type { SigningKey } from './keyring.ts';
 
 /** A verifier whose clock is behind ours by less than this accepts a certificate just made. */
 const BACKDATED = 5 * MINUTE;
@@ -65,7 +66,7 @@ export async function selfSigned(input: SelfSignedInput): Promise<string> {
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return pemOf(new X509Certificate(Buffer.from(certificate.rawData)));
+  return new X509Certificate(Buffer.from(certificate.rawData)).toString();
 }
 
 /** @throws SubjectError when the text is not a distinguished name with at least one value. */
@@ -82,16 +83,11 @@ export function parseSubject(subject: string): Name {
   return name;
 }
 
-/** Positive and at most 20 octets (RFC 5280 section 4.1.2.2), 127 bits of it random. */
+/** Positive and at most 20 octets (RFC 5280 section 4.1.2.2), 126 bits of it random. */
 function randomSerial(): string {
   const octets = randomBytes(16);
   octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
   return octets.toString('hex');
-}
-
-/** One certificate and nothing around it, as OpenSSL writes it. */
-function pemOf(certificate: X509Certificate): string {
-  return certificate.toString();
 }
 
 /** SHA-256 of a certificate, upper-case hexadecimal with colons, as `openssl x509 -fingerprint` prints it. */
@@ -107,4 +103,16 @@ export function notAfter(pem: string): number {
 /** The DER of a certificate: what `.cer` files and `x5c` hold. */
 export function certificateDer(pem: string): Buffer {
   return new X509Certificate(pem).raw;
+}
+
+/** The certificate as OpenSSL writes it: one PEM block, nothing before or after it. */
+export function certificatePem(pem: string): string {
+  return new X509Certificate(pem).toString();
+}
+
+/** A key's certificate with what is read from it, as a {@link SigningKey} has them. */
+export function withFacts(
+  pem: string,
+): Required<Pick<SigningKey, 'certificate' | 'fingerprint' | 'notAfter'>> {
+  return { certificate: pem, fingerprint: fingerprint(pem), notAfter: notAfter(pem) };
 }

@@ -27,11 +27,19 @@ export class KeyringDamagedError extends Error {
   /** The key concerned, where one is known. */
   readonly kid?: string;
 
+  readonly #problem: string;
+
   constructor(code: DamageCode, entry: string, problem: string, kid?: string) {
-    super(`${entry}: ${problem}; ${REMEDIES[code]}`);
+    super(`${entry}${kid === undefined ? '' : ` (key ${kid})`}: ${problem}; ${REMEDIES[code]}`);
     this.code = code;
     this.entry = entry;
+    this.#problem = problem;
     if (kid !== undefined) this.kid = kid;
+  }
+
+  /** The same error, about this key. */
+  about(kid: string | undefined): KeyringDamagedError {
+    return new KeyringDamagedError(this.code, this.entry, this.#problem, kid);
   }
 }
 

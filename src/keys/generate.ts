@@ -1,12 +1,15 @@
 import { ALGORITHMS, type Algorithm } from './algorithms.ts';
-import { selfSigned } from './certificate.ts';
+import { selfSigned, withFacts } from './certificate.ts';
 import { publicJwk } from './jwk.ts';
 import type { SigningKey } from './keyring.ts';
 import { PrivateKey } from './private-key.ts';
 
 /** What makes a key, without its place and times in a keyring. */
 export type KeyMaterial = Required<
-  Pick<SigningKey, 'kid' | 'algorithm' | 'jwk' | 'certificate' | 'privateKey'>
+  Pick<
+    SigningKey,
+    'kid' | 'algorithm' | 'jwk' | 'certificate' | 'fingerprint' | 'notAfter' | 'privateKey'
+  >
 >;
 
 export interface GenerateInput {
@@ -31,5 +34,6 @@ export async function generateKey(input: GenerateInput): Promise<KeyMaterial> {
   const pair = await ALGORITHMS[algorithm].generate(modulusLength);
   const jwk = publicJwk(algorithm, pair.publicKey);
   const certificate = await selfSigned({ algorithm, ...pair, subject, lifetime, now });
-  return { kid: jwk.kid, algorithm, jwk, certificate, privateKey: new PrivateKey(pair.privateKey) };
+  const privateKey = new PrivateKey(pair.privateKey);
+  return { kid: jwk.kid, algorithm, jwk, ...withFacts(certificate), privateKey };
 }
