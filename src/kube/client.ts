@@ -1,0 +1,198 @@
+import { StringDecoder } from 'node:string_decoder';
+import {
+  AuthenticationV1Api,
+  AuthorizationV1Api,
+  CoordinationV1Api,
+  CoreV1Api,
+  CustomObjectsApi,
+  createConfiguration,
+  type RequestContext,
+  ResponseContext,
+  ServerConfiguration,
+  wrapHttpLibrary,
+} from '@kubernetes/client-node';
+import { type Credentials, KubeconfigFile, ServiceAccountFolder } from './credentials.ts';
+import { ApiError } from './errors.ts';
+import { parseJson, Transport } from './transport.ts';
+
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface CallOptions {
+  readonly query?: Query;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Default `application/json`; for PATCH `application/merge-patch+json`. */
+  readonly contentType?: string;
+  readonly signal?: AbortSignal;
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+export interface KubeAnswer {
+  readonly body: unknown;
+  /** The API server's clock, to the second. */
+  readonly date?: Date;
+}
+
+export interface WatchOptions {
+  readonly query?: Query;
+  readonly signal?: AbortSignal;
+  /** A watch on which nothing, not even a bookmark, came for so long is dead. Default 100 s. */
+  readonly idleTimeoutMs?: number;
+}
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  readonly object: unknown;
+}
+
+export interface ConnectOptions {
+  /** A folder laid out as /var/run/secrets/kubernetes.io/serviceaccount. */
+  readonly credentialsDir?: string;
+  /** A path. Without it and `credentialsDir`: `KUBECONFIG`, else ~/.kube/config. */
+  readonly kubeconfig?: string;
+  readonly userAgent: string;
+  /** Where KUBERNETES_SERVICE_HOST and _PORT are looked up. Default: `process.env`. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** The API server sends a bookmark about each minute. */
+const IDLE_TIMEOUT_MS = 100_000;
+
+/** One connection pool to the API server, and every way to call over it. All throw `ApiError`. */
+export class Kube {
+  readonly core: CoreV1Api;
+  readonly coordination: CoordinationV1Api;
+  readonly authentication: AuthenticationV1Api;
+  readonly authorization: AuthorizationV1Api;
+  readonly customObjects: CustomObjectsApi;
+  /** The namespace of the ServiceAccount, or of the kubeconfig's context. */
+  readonly namespace: string;
+  readonly #server: string;
+  readonly #transport: Transport;
+
+  constructor(credentials: Credentials, userAgent: string) {
+    this.#server = credentials.server;
+    this.namespace = credentials.namespace;
+    this.#transport = new Transport(credentials, userAgent);
+    const configuration = createConfiguration({
+      baseServer: new ServerConfiguration(credentials.server, {}),
+      httpApi: wrapHttpLibrary({ send: (context) => this.#sendTyped(context) }),
+    });
+    this.core = new CoreV1Api(configuration);
+    this.coordination = new CoordinationV1Api(configuration);
+    this.authentication = new AuthenticationV1Api(configuration);
+    this.authorization = new AuthorizationV1Api(configuration);
+    this.customObjects = new CustomObjectsApi(configuration);
+  }
+
+  /**
+   * One call with JSON both ways.
+   * @param path such as `/api/v1/namespaces/x/secrets/y`, its parts already escaped.
+   * @throws ApiError
+   */
+  async request(method: string, path: string, options: CallOptions = {}): Promise<KubeAnswer> {
+    const { body, contentType = defaultContentType(method), signal, timeoutMs } = options;
+    const { text, headers } = await this.#transport.call({
+      method,
+      url: this.#url(path, options.query),
+      signal,
+      timeoutMs,
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { 'content-type': contentType } }),
+    });
+    return {
+      body: parseJson(text),
+      ...(headers.date === undefined ? {} : { date: new Date(headers.date) }),
+    };
+  }
+
+  /**
+   * The events of one watch, until the server ends it. Nothing is resumed: see `Reflector`.
+   * @throws ApiError also for an ERROR event; `isGone` when the resourceVersion is too old.
+   */
+  async *watch(path: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void, void> {
+    const { query, signal, idleTimeoutMs = IDLE_TIMEOUT_MS } = options;
+    const url = this.#url(path, { ...query, watch: true });
+    const pieces = this.#transport.stream({ method: 'GET', url, signal, timeoutMs: idleTimeoutMs });
+    for await (const line of lines(pieces)) yield toEvent(line);
+  }
+
+  /** Ends every connection; calls under way fail. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  #url(path: string, query: Query = {}): string {
+    const url = new URL(this.#server + path);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(name, String(value));
+    }
+    return url.href;
+  }
+
+  async #sendTyped(context: RequestContext): Promise<ResponseContext> {
+    const body = context.getBody();
+    if (body !== undefined && typeof body !== 'string') {
+      throw new TypeError('the API server takes JSON only');
+    }
+    const { status, headers, text } = await this.#transport.call({
+      method: context.getHttpMethod(),
+      url: context.getUrl(),
+      headers: context.getHeaders(),
+      body,
+      signal: context.getSignal(),
+    });
+    return new ResponseContext(
+      status,
+      { 'content-type': headers['content-type'] ?? 'application/json' },
+      {
+        text: async () => text,
+        binary: async () => Buffer.from(text),
+        stream: () => null,
+      },
+    );
+  }
+}
+
+/**
+ * Opens a client; the first call opens the first connection.
+ * @throws CredentialsError naming what is missing. A token that comes later: call again.
+ */
+export function connect({ credentialsDir, kubeconfig, userAgent, env }: ConnectOptions): Kube {
+  const credentials =
+    credentialsDir === undefined
+      ? new KubeconfigFile(kubeconfig)
+      : new ServiceAccountFolder(credentialsDir, env);
+  return new Kube(credentials, userAgent);
+}
+
+function defaultContentType(method: string): string {
+  return method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+}
+
+async function* lines(pieces: AsyncIterable<Buffer>): AsyncGenerator<string, void, void> {
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  for await (const piece of pieces) {
+    const parts = (rest + decoder.write(piece)).split('\n');
+    rest = parts.pop() ?? '';
+    for (const part of parts) if (part !== '') yield part;
+  }
+}
+
+const EVENT_TYPES: ReadonlySet<unknown> = new Set(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK']);
+
+function isWatchEvent(event: unknown): event is WatchEvent {
+  return (
+    typeof event === 'object' && event !== null && 'type' in event && EVENT_TYPES.has(event.type)
+  );
+}
+
+function toEvent(line: string): WatchEvent {
+  const event = parseJson(line);
+  if (isWatchEvent(event)) return event;
+  const status = typeof event === 'object' && event !== null && 'object' in event && event.object;
+  throw ApiError.fromStatus(500, status || 'the watch sent something that is not an event');
+}

@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { AgentOptions, RequestOptions } from 'node:https';
+import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { KubeConfig } from '@kubernetes/client-node';
+import { CredentialsError } from './errors.ts';
+
+/** As whom to call, and which server to trust. `tls` stays the same object until it changes. */
+export interface Access {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: AgentOptions;
+}
+
+export interface Credentials {
+  /** Such as `https://10.96.0.1:443`. */
+  readonly server: string;
+  /** The namespace that these credentials come from. */
+  readonly namespace: string;
+  access(): Access | Promise<Access>;
+  /** The server said 401. @returns whether another try, with what is there now, makes sense. */
+  refused(): boolean;
+}
+
+/** How long a token file is trusted before it is read again; the kubelet replaces it early. */
+const REREAD_MS = 1_000;
+
+/**
+ * A folder laid out as /var/run/secrets/kubernetes.io/serviceaccount. Token and CA are read again
+ * when they may have changed; a file that is missing in the middle of a rotation leaves the last
+ * one in force.
+ */
+export class ServiceAccountFolder implements Credentials {
+  readonly server: string;
+  readonly namespace: string;
+  readonly #dir: string;
+  #token = '';
+  #access: Access = { headers: {}, tls: {} };
+  #readAt = 0;
+
+  /** @throws CredentialsError naming the file or variable that is missing. */
+  constructor(dir: string, env: NodeJS.ProcessEnv = process.env) {
+    const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
+    if (!host) {
+      throw new CredentialsError(
+        'KUBERNETES_SERVICE_HOST is not set: run in a pod, or set KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, or give a kubeconfig',
+      );
+    }
+    this.server = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+    this.#dir = dir;
+    this.namespace = this.#file('namespace');
+    this.#read();
+  }
+
+  access(): Access {
+    if (performance.now() - this.#readAt >= REREAD_MS) this.#reread();
+    return this.#access;
+  }
+
+  refused(): boolean {
+    const before = this.#token;
+    this.#reread();
+    return this.#token !== before;
+  }
+
+  #reread(): void {
+    try {
+      this.#read();
+    } catch (error) {
+      if (!(error instanceof CredentialsError)) throw error;
+    }
+  }
+
+  #read(): void {
+    const token = this.#file('token');
+    const ca = this.#file('ca.crt');
+    this.#readAt = performance.now();
+    this.#token = token;
+    this.#access = {
+      headers: { authorization: `Bearer ${token}` },
+      tls: ca === this.#access.tls.ca ? this.#access.tls : { ca },
+    };
+  }
+
+  #file(name: string): string {
+    const path = join(this.#dir, name);
+    let text = '';
+    try {
+      text = readFileSync(path, 'utf8').trim();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+    }
+    if (text === '') {
+      throw new CredentialsError(
+        `cannot read ${path}: mount a ServiceAccount token volume (token, ca.crt, namespace) there, or wait until it is filled`,
+      );
+    }
+    return text;
+  }
+}
+
+/** A kubeconfig: a path, else `KUBECONFIG`, else ~/.kube/config. Exec plugins are asked anew. */
+export class KubeconfigFile implements Credentials {
+  readonly server: string;
+  readonly namespace: string;
+  readonly #config = new KubeConfig();
+  #tls: AgentOptions = {};
+
+  /** @throws CredentialsError when the file, or a cluster in it, is missing. */
+  constructor(path?: string) {
+    if (path !== undefined && !existsSync(path)) {
+      throw new CredentialsError(`no kubeconfig at ${path}: create it, or give another path`);
+    }
+    if (path === undefined) this.#config.loadFromDefault();
+    else this.#config.loadFromFile(path);
+    const cluster = this.#config.getCurrentCluster();
+    if (!cluster?.server.startsWith('https:') || cluster.proxyUrl !== undefined) {
+      throw new CredentialsError(
+        'the kubeconfig has no current context with an https server reached without a proxy: choose one with kubectl config use-context, or set KUBECONFIG',
+      );
+    }
+    this.server = cluster.server.replace(/\/+$/, '');
+    const context = this.#config.getContextObject(this.#config.getCurrentContext());
+    this.namespace = context?.namespace ?? 'default';
+  }
+
+  async access(): Promise<Access> {
+    const options: RequestOptions = {};
+    await this.#config.applyToHTTPSOptions(options);
+    const { ca, cert, key, servername, rejectUnauthorized, auth, headers } = options;
+    const tls = Object.fromEntries(
+      Object.entries({ ca, cert, key, servername, rejectUnauthorized }).filter(
+        ([, value]) => value !== undefined,
+      ),
+    );
+    if (!isDeepStrictEqual(tls, this.#tls)) this.#tls = tls;
+    return {
+      headers: {
+        ...(auth ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {}),
+        ...Object.fromEntries(
+          Object.entries(headers ?? {}).map(([name, value]) => [name, String(value)]),
+        ),
+      },
+      tls: this.#tls,
+    };
+  }
+
+  refused(): boolean {
+    return false;
+  }
+}

@@ -1,0 +1,213 @@
+import { type Backoff, backoffMs, sleep } from './backoff.ts';
+import type { Kube, Query, WatchEvent } from './client.ts';
+import { ApiError, isGone } from './errors.ts';
+import type { Log } from './log.ts';
+import { type Change, Store, type StoredObject } from './store.ts';
+
+export interface ReflectorOptions<T extends StoredObject> {
+  readonly kube: Kube;
+  /** The collection, such as `/api/v1/namespaces/x/secrets`. */
+  readonly path: string;
+  /** Selectors, such as `{ fieldSelector: 'type=…' }`. */
+  readonly query?: Query;
+  /** Checks or converts what the server sent. Default: trust the server with the type. */
+  readonly parse?: (object: unknown) => T;
+  readonly log: Log;
+  /** Unix ms; for `lastContactAt` alone. */
+  readonly clock?: () => number;
+  readonly random?: () => number;
+  /** How long one watch lasts before it is opened anew; varied by up to a fifth. Default 300. */
+  readonly watchSeconds?: number;
+  /** A watch so long without any event or bookmark counts as dead. Default 100 s. */
+  readonly idleTimeoutMs?: number;
+}
+
+const PAGE = 500;
+const BACKOFF: Backoff = { baseMs: 200, maxMs: 15_000, jitter: 0.5 };
+/** A watch that ends sooner, with nothing in it, counts as a failure: no tight loop. */
+const SHORT_WATCH_MS = 1_000;
+
+interface Page {
+  metadata: { resourceVersion: string; continue?: string };
+  items: unknown[];
+}
+
+/**
+ * A local copy of one collection, kept up to date: a list, then watches resumed from the last
+ * resourceVersion; a new list only where history is gone. Nothing but its signal stops it.
+ */
+export class Reflector<T extends StoredObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #store: Store<T>;
+  readonly #synced = Promise.withResolvers<void>();
+  #isSynced = false;
+  #resumeFrom: string | undefined;
+  #lastSeen: string | undefined;
+  #lastContactAt: number | undefined;
+  #failures = 0;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#store = new Store<T>(options.log);
+    this.#synced.promise.catch(() => {}); // Whoever awaits it hears of it; nobody has to.
+  }
+
+  /** Resolves after the first whole list; rejects when stopped before that. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  /** Of the last list or event that was loaded. Compare as BigInt. */
+  get lastSeenResourceVersion(): string | undefined {
+    return this.#lastSeen;
+  }
+
+  /** When the server last said anything, a bookmark included. Unix ms. */
+  get lastContactAt(): number | undefined {
+    return this.#lastContactAt;
+  }
+
+  get(namespace: string | undefined, name: string): T | undefined {
+    return this.#store.get(namespace, name);
+  }
+
+  list(): T[] {
+    return this.#store.list();
+  }
+
+  /** Read your writes: takes what a write answered, unless something newer is here already. */
+  put(object: T): void {
+    this.#store.put(object);
+  }
+
+  /** Read your deletes: call it once the object is gone for good (no finalizer holds it). */
+  remove(object: T): void {
+    this.#store.remove(object);
+  }
+
+  /** Calls for each change from now on, in order. @returns how to end that. */
+  subscribe(handler: (change: Change<T>) => void): () => void {
+    return this.#store.subscribe(handler);
+  }
+
+  /** Runs until the signal aborts; then resolves. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if (this.#resumeFrom === undefined) await this.#relist(signal);
+        await this.#follow(signal);
+      } catch (error) {
+        if (!signal.aborted) await this.#recover(error, signal);
+      }
+    }
+    this.#synced.reject(signal.reason);
+  }
+
+  async #recover(error: unknown, signal: AbortSignal): Promise<void> {
+    const { path, log, random } = this.#options;
+    if (isGone(error)) this.#resumeFrom = undefined;
+    this.#failures += 1;
+    const waitMs = Math.round(backoffMs(BACKOFF, this.#failures, error, random));
+    log.warn(
+      { path, error, failures: this.#failures, waitMs },
+      'list or watch failed; trying again',
+    );
+    await sleep(waitMs, signal);
+  }
+
+  async #relist(signal: AbortSignal): Promise<void> {
+    const { path, log } = this.#options;
+    const objects: T[] = [];
+    let page: Page | undefined;
+    do {
+      page = await this.#page(signal, page?.metadata.continue);
+      for (const item of page.items) this.#parse(item, (object) => objects.push(object));
+    } while (page.metadata.continue);
+    const { resourceVersion } = page.metadata;
+    this.#store.replace(objects, resourceVersion);
+    this.#progress(resourceVersion);
+    log.debug({ path, count: objects.length, resourceVersion }, 'listed');
+    this.#isSynced = true;
+    this.#synced.resolve();
+  }
+
+  async #page(signal: AbortSignal, token: string | undefined): Promise<Page> {
+    const { kube, path, query } = this.#options;
+    const { body } = await kube.request('GET', path, {
+      query: { ...query, limit: PAGE, continue: token },
+      signal,
+    });
+    if (isPage(body)) return body;
+    throw new ApiError(500, 'NotAList', `GET ${path} did not answer with a list`);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { kube, path, query, watchSeconds = 300, random = Math.random } = this.#options;
+    const { idleTimeoutMs } = this.#options;
+    const startedAt = performance.now();
+    const events = kube.watch(path, {
+      query: {
+        ...query,
+        resourceVersion: this.#resumeFrom,
+        allowWatchBookmarks: true,
+        timeoutSeconds: Math.round(watchSeconds * (0.8 + 0.4 * random())),
+      },
+      signal,
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    });
+    let count = 0;
+    for await (const event of events) {
+      count += 1;
+      this.#apply(event);
+    }
+    if (count === 0 && performance.now() - startedAt < SHORT_WATCH_MS) {
+      throw new ApiError(0, 'Unreachable', `the watch of ${path} ended as soon as it began`);
+    }
+  }
+
+  #apply({ type, object }: WatchEvent): void {
+    if (type !== 'BOOKMARK') {
+      this.#parse(object, (parsed) => {
+        if (type === 'DELETED') this.#store.deleted(parsed);
+        else this.#store.put(parsed);
+      });
+    }
+    this.#progress(versionOf(object));
+  }
+
+  #progress(resourceVersion: string): void {
+    this.#resumeFrom = resourceVersion;
+    this.#lastSeen = resourceVersion;
+    this.#lastContactAt = (this.#options.clock ?? Date.now)();
+    this.#failures = 0;
+  }
+
+  /** One object that does not parse must not hide all the others. */
+  #parse(raw: unknown, use: (object: T) => void): void {
+    const { parse = (object: unknown) => object as T, path, log } = this.#options;
+    let object: T;
+    try {
+      object = parse(raw);
+    } catch (error) {
+      log.error({ path, err: error }, 'an object is not what it should be; it is left out');
+      return;
+    }
+    use(object);
+  }
+}
+
+function isPage(body: unknown): body is Page {
+  return typeof body === 'object' && body !== null && 'items' in body && Array.isArray(body.items);
+}
+
+function versionOf(object: unknown): string {
+  const { metadata } = object as StoredObject;
+  const version = metadata?.resourceVersion;
+  if (version === undefined)
+    throw new ApiError(500, 'NoVersion', 'an event has no resourceVersion');
+  return version;
+}

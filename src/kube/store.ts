@@ -1,0 +1,106 @@
+import type { Log } from './log.ts';
+
+/** What every Kubernetes object has, whoever made its type. */
+export interface StoredObject {
+  readonly metadata?: {
+    readonly namespace?: string;
+    readonly name?: string;
+    readonly uid?: string;
+    readonly resourceVersion?: string;
+  };
+}
+
+export type Change<T> =
+  | { readonly type: 'upsert'; readonly object: T; readonly previous?: T }
+  | { readonly type: 'delete'; readonly object: T };
+
+/**
+ * Objects by namespace and name. What is newer wins, whichever way it came: a write's own answer, a
+ * list or a watch may overtake each other. resourceVersions of one collection compare as integers.
+ */
+export class Store<T extends StoredObject> {
+  readonly #log: Log;
+  readonly #objects = new Map<string, T>();
+  /** uids that we know to be gone, though an older event or list may still show them. */
+  readonly #gone = new Set<string>();
+  readonly #handlers = new Set<(change: Change<T>) => void>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  get(namespace: string | undefined, name: string): T | undefined {
+    return this.#objects.get(`${namespace ?? ''}/${name}`);
+  }
+
+  list(): T[] {
+    return [...this.#objects.values()];
+  }
+
+  subscribe(handler: (change: Change<T>) => void): () => void {
+    this.#handlers.add(handler);
+    return () => this.#handlers.delete(handler);
+  }
+
+  put(object: T): void {
+    const key = keyOf(object);
+    const previous = this.#objects.get(key);
+    if (this.#gone.has(uidOf(object))) return;
+    if (previous !== undefined && versionOf(object) <= versionOf(previous)) return;
+    this.#objects.set(key, object);
+    this.#notify({ type: 'upsert', object, ...(previous === undefined ? {} : { previous }) });
+  }
+
+  /** We deleted it: its uid never comes back, even if an older event says so. */
+  remove(object: T): void {
+    const held = this.#objects.get(keyOf(object));
+    if (held === undefined || uidOf(held) !== uidOf(object)) return;
+    this.#gone.add(uidOf(object));
+    this.#objects.delete(keyOf(object));
+    this.#notify({ type: 'delete', object: held });
+  }
+
+  /** The server says that it is deleted. */
+  deleted(object: T): void {
+    const held = this.#objects.get(keyOf(object));
+    this.#gone.delete(uidOf(object));
+    if (held === undefined || versionOf(held) > versionOf(object)) return;
+    this.#objects.delete(keyOf(object));
+    this.#notify({ type: 'delete', object });
+  }
+
+  /** A whole list as of a version: what is not in it, and not newer than it, is gone. */
+  replace(objects: readonly T[], version: string): void {
+    const keys = new Set(objects.map(keyOf));
+    const uids = new Set(objects.map(uidOf));
+    for (const [key, held] of this.#objects) {
+      if (keys.has(key) || versionOf(held) > BigInt(version)) continue;
+      this.#objects.delete(key);
+      this.#notify({ type: 'delete', object: held });
+    }
+    for (const uid of this.#gone) if (!uids.has(uid)) this.#gone.delete(uid);
+    for (const object of objects) this.put(object);
+  }
+
+  #notify(change: Change<T>): void {
+    for (const handler of this.#handlers) {
+      try {
+        handler(change);
+      } catch (error) {
+        this.#log.error({ err: error, object: keyOf(change.object) }, 'a subscriber threw');
+      }
+    }
+  }
+}
+
+function keyOf({ metadata }: StoredObject): string {
+  return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
+}
+
+function uidOf({ metadata }: StoredObject): string {
+  return metadata?.uid ?? '';
+}
+
+function versionOf({ metadata }: StoredObject): bigint {
+  return BigInt(metadata?.resourceVersion ?? 0);
+}

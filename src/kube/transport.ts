@@ -1,0 +1,176 @@
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import { text } from 'node:stream/consumers';
+import type { Credentials } from './credentials.ts';
+import { ApiError } from './errors.ts';
+
+export interface Outgoing {
+  readonly method: string;
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Until the whole answer is read, or, for a stream, until the next piece of it. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly text: string;
+}
+
+export const DEFAULT_TIMEOUT_MS = 10_000;
+/** Enough for every watch of a controller and its concurrent calls. */
+const MAX_CONNECTIONS = 32;
+
+/**
+ * HTTPS to the API server over one kept pool of connections. HTTP/1.1 on purpose: over HTTP/2 one
+ * connection that silently died takes every call and watch with it, here each timeout drops one.
+ */
+export class Transport {
+  readonly #credentials: Credentials;
+  readonly #userAgent: string;
+  #pool: Agent | undefined;
+  #poolTls: object | undefined;
+
+  constructor(credentials: Credentials, userAgent: string) {
+    this.#credentials = credentials;
+    this.#userAgent = userAgent;
+  }
+
+  /** @throws ApiError when the answer is not 2xx, or none came in time. */
+  async call(outgoing: Outgoing): Promise<Answer> {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = outgoing;
+    using deadline = new Deadline(timeoutMs, signal);
+    try {
+      const response = await this.#send(outgoing, deadline.signal);
+      const { headers, statusCode: status = 0 } = response;
+      return { status, headers, text: await text(response) };
+    } catch (error) {
+      throw deadline.explain(error, outgoing);
+    }
+  }
+
+  /**
+   * The body as it comes, in pieces. Ends when the server ends it.
+   * @throws ApiError as `call` does, and when no piece came for `timeoutMs`.
+   */
+  async *stream(outgoing: Outgoing): AsyncGenerator<Buffer, void, undefined> {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = outgoing;
+    using deadline = new Deadline(timeoutMs, signal);
+    try {
+      const response: AsyncIterable<Buffer> = await this.#send(outgoing, deadline.signal);
+      for await (const piece of response) {
+        deadline.extend();
+        yield piece;
+        deadline.extend();
+      }
+    } catch (error) {
+      throw deadline.explain(error, outgoing);
+    }
+  }
+
+  close(): void {
+    this.#pool?.destroy();
+  }
+
+  async #send(outgoing: Outgoing, signal: AbortSignal): Promise<IncomingMessage> {
+    let response = await this.#sendOnce(outgoing, signal);
+    if (response.statusCode === 401 && this.#credentials.refused()) {
+      response.resume();
+      response = await this.#sendOnce(outgoing, signal);
+    }
+    const { statusCode: status = 0 } = response;
+    if (status >= 200 && status < 300) return response;
+    const seconds = Number(response.headers['retry-after']);
+    throw ApiError.fromStatus(
+      status,
+      parseJson(await text(response)),
+      seconds > 0 ? seconds * 1_000 : undefined,
+    );
+  }
+
+  async #sendOnce(outgoing: Outgoing, signal: AbortSignal): Promise<IncomingMessage> {
+    const { method, url, headers, body } = outgoing;
+    const access = await this.#credentials.access();
+    signal.throwIfAborted();
+    return await new Promise((resolve, reject) => {
+      const sent = request(url, {
+        method,
+        agent: this.#agent(access.tls),
+        signal,
+        headers: {
+          accept: 'application/json',
+          ...headers,
+          'user-agent': this.#userAgent,
+          ...access.headers,
+        },
+      });
+      sent.once('response', resolve).on('error', reject).end(body);
+    });
+  }
+
+  /** A changed CA or certificate makes a new pool; calls under way in the old one come to their end. */
+  #agent(tls: object): Agent {
+    if (this.#pool === undefined || this.#poolTls !== tls) {
+      this.#pool = new Agent({ ...tls, keepAlive: true, maxSockets: MAX_CONNECTIONS });
+      this.#poolTls = tls;
+    }
+    return this.#pool;
+  }
+}
+
+/** Aborts after a time, or with the caller's signal, and knows afterwards which of them it was. */
+class Deadline implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #outer: AbortSignal | undefined;
+  readonly #timer: NodeJS.Timeout;
+  readonly #timeoutMs: number;
+  readonly #abort = () => this.#controller.abort();
+  #timedOut = false;
+
+  constructor(timeoutMs: number, outer: AbortSignal | undefined) {
+    this.#timeoutMs = timeoutMs;
+    this.#outer = outer;
+    this.#timer = setTimeout(() => {
+      this.#timedOut = true;
+      this.#abort();
+    }, timeoutMs);
+    outer?.addEventListener('abort', this.#abort);
+    if (outer?.aborted) this.#abort();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  extend(): void {
+    this.#timer.refresh();
+  }
+
+  explain(error: unknown, { method, url }: Outgoing): ApiError {
+    if (error instanceof ApiError) return error;
+    const what = `${method} ${new URL(url).pathname}`;
+    if (this.#outer?.aborted) return new ApiError(0, 'Aborted', `${what} was aborted`);
+    if (this.#timedOut) {
+      return new ApiError(0, 'Timeout', `${what}: no answer within ${this.#timeoutMs} ms`);
+    }
+    const why = error instanceof Error ? error.message : String(error);
+    return new ApiError(0, 'Unreachable', `${what}: ${why || 'connection failed'}`);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener('abort', this.#abort);
+  }
+}
+
+/** JSON where it is JSON, else the text itself. */
+export function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return body;
+  }
+}
