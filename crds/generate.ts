@@ -2,8 +2,9 @@
  * `npm run generate`: writes everything that follows from the CRD.
  * `npm run generate -- --check`: writes nothing, and exits 1 with the names of what is stale.
  */
-import { readFile, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { renderChartTemplate } from './generator/chart.ts';
+import { renderReference } from './generator/reference.ts';
 import { readResource } from './generator/schema.ts';
 import { renderTypes } from './generator/types.ts';
 
@@ -11,23 +12,31 @@ const ROOT = new URL('../', import.meta.url);
 const CRD = new URL('crds/signet.dev_signingkeysets.yaml', ROOT);
 
 const resource = await readResource(CRD);
-const outputs: ReadonlyMap<string, string> = new Map([
-  ['src/api/signingkeyset.generated.ts', await renderTypes(resource)],
-]);
+const outputs: Readonly<Record<string, string>> = {
+  'src/api/signingkeyset.generated.ts': await renderTypes(resource),
+  'docs/api-reference.md': renderReference(resource),
+  'charts/signet/templates/crd.yaml': renderChartTemplate(await readFile(CRD, 'utf8')),
+};
 
-const stale: string[] = [];
-for (const [path, text] of outputs) {
+const check = process.argv.includes('--check');
+for (const [path, text] of Object.entries(outputs)) {
   const url = new URL(path, ROOT);
-  const present = await readFile(url, 'utf8').catch(() => undefined);
-  if (present !== text) stale.push(path);
+  if ((await present(url)) === text) continue;
+  if (check) {
+    console.error(`${path} is stale: run npm run generate`);
+    process.exitCode = 1;
+  } else {
+    await mkdir(new URL('./', url), { recursive: true });
+    await writeFile(url, text);
+    console.log(`wrote ${path}`);
+  }
 }
 
-if (process.argv.includes('--check')) {
-  for (const path of stale) console.error(`${path} is stale: run npm run generate`);
-  process.exitCode = stale.length > 0 ? 1 : 0;
-} else {
-  for (const path of stale) {
-    await writeFile(new URL(path, ROOT), outputs.get(path) ?? '');
-    console.log(`wrote ${fileURLToPath(new URL(path, ROOT))}`);
+async function present(url: URL): Promise<string | undefined> {
+  try {
+    return await readFile(url, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }

@@ -65,7 +65,7 @@ export async function renderTypes(resource: ResourceVersion): Promise<string> {
 
 function toJsonSchema(schema: Schema, path: string): JSONSchema {
   const result: JSONSchema = { type: schema.type };
-  if (schema.description !== undefined) result.description = describe(schema);
+  if (schema.description !== undefined) result.description = wrap(schema.description, 94);
   if (schema.enum) result.enum = [...schema.enum];
   if (schema.items) result.items = toJsonSchema(schema.items, `${path}[]`);
   if (schema.type === 'object') {
@@ -89,15 +89,6 @@ function interfaceName(path: string): string {
     );
   }
   return name;
-}
-
-/** The description, wrapped, and the default, because the API server fills it in. */
-function describe(schema: Schema): string {
-  const scalar = schema.type !== 'object' && schema.type !== 'array';
-  const text = wrap(schema.description ?? '', 94);
-  return scalar && schema.default !== undefined
-    ? `${text}\n\n@defaultValue \`${schema.default}\``
-    : text;
 }
 
 function wrap(text: string, width: number): string {

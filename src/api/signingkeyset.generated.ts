@@ -51,9 +51,8 @@ export interface SigningKeySetSpec {
    * The JWS algorithm of the keys made from now on (RFC 7518; EdDSA is Ed25519, RFC 8037). RS256
    * is understood by every verifier; ES256 and PS256 by those that read discovery; EdDSA not by
    * kube-apiserver, Apache's modules or Nimbus as it comes. A change replaces the next key, whose
-   * wait starts over; the current key is never touched and signs until the next rotation.
-   *
-   * @defaultValue `RS256`
+   * wait starts over; the current key is never touched and signs until the next rotation. Default:
+   * RS256.
    */
   readonly algorithm?:
     | 'RS256'
@@ -82,9 +81,7 @@ export interface RsaSpec {
   /**
    * The size of an RSA key in bits. A longer one signs more slowly: 4096 costs about six times as
    * much as 2048. A change replaces the next key, whose wait starts over, and never the current
-   * one.
-   *
-   * @defaultValue `2048`
+   * one. Default: 2048.
    */
   readonly modulusLength?: 2048 | 3072 | 4096;
 }
@@ -111,16 +108,13 @@ export interface RotationSpec {
    * verifiers at the rotation. A quarter of it, at most five minutes, is the max-age of the JWKS.
    * Longer: holds at once, also for the next key that waits. Shorter: holds from the next key
    * made, because the present one was promised the old wait. 0s: a key may sign as soon as it is
-   * published.
-   *
-   * @defaultValue `90m`
+   * published. Default: 90m.
    */
   readonly propagationDelay?: string;
   /**
    * A hold, for incidents and freezes: while true, requests wait and nothing is promoted or
    * revoked. Signing and publishing go on. What was due meanwhile happens once it is false again.
-   *
-   * @defaultValue `false`
+   * Default: false.
    */
   readonly suspend?: boolean;
 }
@@ -137,9 +131,7 @@ export interface ScheduleSpec {
   readonly cron: string;
   /**
    * The IANA time zone in which cron is meant, such as Europe/Berlin. A time that the change to
-   * summer time leaves out is made up for right after it.
-   *
-   * @defaultValue `UTC`
+   * summer time leaves out is made up for right after it. Default: UTC.
    */
   readonly timeZone?: string;
 }
@@ -163,9 +155,7 @@ export interface TokensSpec {
    * The longest time for which a token may be valid; a request for more is refused. At least 1s.
    * Keep it short: it decides how long a previous key must be kept, and how long a leaked token is
    * of use. A change holds for tokens made from then on, and a key stays as long as a token made
-   * before needs it.
-   *
-   * @defaultValue `24h`
+   * before needs it. Default: 24h.
    */
   readonly maxLifetime?: string;
   /**
@@ -183,15 +173,13 @@ export interface CertificateSpec {
   /**
    * The subject, and so the issuer, of the certificate: CN first, then if wanted O, OU, L, ST, C
    * or DC, as in "CN=login.example.com, O=Example". A comma within a value is written "\,".
-   * Default: CN= and the name of the set, a dot and its namespace.
+   * Default: CN= and the name of the set.
    */
   readonly subject?: string;
   /**
-   * How long a certificate is valid, from the moment the key is made; at least 1s. Ten years by
-   * default, because it is rotation that retires a key: a certificate that expires while its key
-   * signs would break gateways that look at the date.
-   *
-   * @defaultValue `87600h`
+   * How long a certificate is valid, from the moment the key is made; at least 1s. Default:
+   * 87600h, which is ten years, because it is rotation that retires a key: a certificate that
+   * expires while its key signs would break gateways that look at the date.
    */
   readonly duration?: string;
 }
@@ -231,7 +219,7 @@ export interface SigningKeySetStatus {
   readonly conditions?: readonly Condition[];
   /**
    * The keys of the set: current, next, up to three previous, and the last three revoked. The
-   * Secret is the truth; no private half is ever here.
+   * previous ones stand newest first. The Secret is the truth; no private half is ever here.
    */
   readonly keys?: readonly KeyStatus[];
   /** The key that signs, by the first 8 characters of its kid, more until unique within the set. */

@@ -1,0 +1,25 @@
+FROM node:26-bookworm-slim AS build
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+# Nothing here needs an install script: esbuild finds its program without one.
+RUN npm ci --ignore-scripts
+COPY tsconfig.json build.ts ./
+COPY src ./src
+RUN node build.ts
+
+FROM node:26-bookworm-slim
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Signet" \
+      org.opencontainers.image.description="Rotates signing keys without breaking a single verifier" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# What installs software has no business beside private keys.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx \
+           /usr/local/bin/corepack /opt/yarn* /usr/local/bin/yarn /usr/local/bin/yarnpkg
+COPY --from=build /src/dist/ /app/
+ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps
+# A number, so that runAsNonRoot can be checked.
+USER 65532:65532
+ENTRYPOINT ["node", "/app/main.mjs"]

@@ -1,0 +1,83 @@
+{{/* The release's name, with the chart's in it: what every other name begins with. */}}
+{{- define "signet.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "signet.controller" -}}
+{{ include "signet.fullname" . }}-controller
+{{- end }}
+
+{{- define "signet.issuer" -}}
+{{ include "signet.fullname" . }}-issuer
+{{- end }}
+
+{{- define "signet.publicUrl" -}}
+{{- with .Values.publicUrl -}}
+{{- if not (regexMatch `^https?://[^/?#@\s]+(/[^/?#\s]+)*$` .) -}}
+{{- fail (printf "publicUrl %q is not the URL of an issuer: type http:// or https://, a host and a path if there is one, without query, fragment or a slash at the end, such as https://tokens.example.com" .) -}}
+{{- end -}}
+{{- . -}}
+{{- else -}}
+{{- $port := int .Values.issuer.service.port -}}
+http://{{ include "signet.issuer" . }}.{{ .Release.Namespace }}.svc{{ if ne $port 80 }}:{{ $port }}{{ end }}
+{{- end -}}
+{{- end }}
+
+{{/* The value of the name given, if it is a duration that the operator reads. */}}
+{{- define "signet.duration" -}}
+{{- $value := index .root.Values .name -}}
+{{- if not (regexMatch `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$` $value) -}}
+{{- fail (printf "%s %q is not a duration: type a number with a unit, such as 5m or 1h30m" .name $value) -}}
+{{- end -}}
+{{- $value -}}
+{{- end }}
+
+{{- define "signet.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* Never changes between upgrades: a Deployment's selector is immutable. */}}
+{{- define "signet.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Not managed-by: signet, which marks what the controller writes. */}}
+{{- define "signet.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "signet.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: {{ .Chart.Name }}
+{{- end }}
+
+{{/* What every container may do: nothing (Pod Security Standard "restricted"). */}}
+{{- define "signet.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+{{- end }}
+
+{{/* Of a container whose telemetry listens on the port named. */}}
+{{- define "signet.probes" -}}
+livenessProbe:
+  httpGet: { path: /healthz, port: {{ . }} }
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readyz, port: {{ . }} }
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}
