@@ -1,0 +1,87 @@
+import express, { type Express, type RequestHandler } from 'express';
+import { PATHS } from './discovery.ts';
+import { type Endpoint, publicDocument, signEndpoint, tokenEndpoint } from './endpoints.ts';
+import { type Exchange, exchangeOf, observe } from './exchange.ts';
+import { Refusal } from './refusals.ts';
+import { refuse, setUnknown } from './respond.ts';
+import type { Services } from './services.ts';
+
+interface Route {
+  readonly name: string;
+  readonly method: 'get' | 'post';
+  /** `set` is where the set is found: the path of its issuer, or `<namespace>/<name>`. */
+  readonly paths: readonly string[];
+  readonly errors: Exchange['errors'];
+  readonly endpoint: Endpoint;
+}
+
+const below = (path: string) => `{/*set}${path}`;
+/** RFC 8414 section 3.1: between the host and the path of the issuer. */
+const inserted = (path: string) => `${path}{/*set}`;
+
+const ROUTES: readonly Route[] = [
+  {
+    name: 'discovery',
+    method: 'get',
+    paths: [PATHS.openid, PATHS.oauth].flatMap((path) => [below(path), inserted(path)]),
+    errors: 'problem',
+    endpoint: publicDocument((set) => set.discovery),
+  },
+  {
+    name: 'jwks',
+    method: 'get',
+    paths: [below(PATHS.jwks)],
+    errors: 'problem',
+    endpoint: publicDocument((set) => set.jwks),
+  },
+  {
+    name: 'sign',
+    method: 'post',
+    paths: [below(PATHS.sign)],
+    errors: 'problem',
+    endpoint: signEndpoint,
+  },
+  {
+    name: 'token',
+    method: 'post',
+    paths: [below(PATHS.token)],
+    errors: 'oauth',
+    endpoint: tokenEndpoint,
+  },
+];
+
+const ALLOWED: Readonly<Record<Route['method'], string>> = { get: 'GET, HEAD', post: 'POST' };
+
+/** Every URL that the issuer answers. */
+export function createApp(services: Services): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('case sensitive routing');
+  app.use(observe(services.log, services.metrics), endConnections(services));
+  for (const { name, method, paths, errors, endpoint } of ROUTES) {
+    const route = app.route([...paths]);
+    route.all((_request, response, next) => {
+      Object.assign(exchangeOf(response), { route: name, errors });
+      next();
+    });
+    route[method](endpoint(services));
+    route.all((_request, response) => {
+      response.set('Allow', ALLOWED[method]);
+      throw new Refusal('method_not_allowed', `Use ${ALLOWED[method]}.`);
+    });
+  }
+  app.use(() => {
+    throw setUnknown();
+  });
+  app.use(refuse(services.log));
+  return app;
+}
+
+/** While stopping, each answer is the last one of its connection. */
+function endConnections({ stopping }: Services): RequestHandler {
+  return (_request, response, next) => {
+    if (stopping()) response.set('Connection', 'close');
+    next();
+  };
+}

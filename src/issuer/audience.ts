@@ -1,0 +1,79 @@
+import type { Keyring } from '../keys/keyring.ts';
+import { Refusal } from './refusals.ts';
+
+const MAX_LENGTH = 1024;
+const MAX_AUDIENCES = 16;
+
+/**
+ * The `aud` of a token: what was asked for, if the set allows it; without a wish the first of the
+ * allow-list, else the issuer itself. One audience is a string, several are an array (RFC 7519
+ * section 4.1.3).
+ *
+ * @throws Refusal `audience_invalid`, `audience_reserved`, `audience_not_allowed`.
+ */
+export function chooseAudience(
+  ring: Pick<Keyring, 'issuer' | 'audiences'>,
+  requested: readonly string[],
+): string | readonly string[] {
+  const [first = ring.audiences[0] ?? ring.issuer, ...others] = new Set(requested);
+  const audiences = [first, ...others];
+  if (audiences.length > MAX_AUDIENCES) {
+    throw new Refusal('audience_invalid', `Ask for at most ${MAX_AUDIENCES} audiences.`);
+  }
+  for (const audience of audiences) checkAudience(ring, audience);
+  return others.length === 0 ? first : audiences;
+}
+
+function checkAudience(ring: Pick<Keyring, 'issuer' | 'audiences'>, audience: string): void {
+  if (audience === '' || audience.length > MAX_LENGTH) {
+    throw new Refusal('audience_invalid', `An audience has 1 to ${MAX_LENGTH} characters.`);
+  }
+  if (isReserved(ring.issuer, audience)) {
+    throw new Refusal(
+      'audience_reserved',
+      'Tokens for the management API (<issuer>/api/v2/) are not signed for callers; use a role on signingkeysets/rotation.',
+    );
+  }
+  if (ring.audiences.length > 0 && !ring.audiences.includes(audience)) {
+    throw new Refusal(
+      'audience_not_allowed',
+      'Ask for one of the audiences in spec.tokens.audiences of the set.',
+    );
+  }
+}
+
+/**
+ * Whether `audience` reads as the management API of `issuer` to any reader, however lenient: upper
+ * case, a default port, another scheme, dot segments, doubled slashes and percent-encoding are seen
+ * through, and so is a path below it.
+ */
+export function isReserved(issuer: string, audience: string): boolean {
+  const reserved = plain(`${issuer}/api/v2`);
+  const asked = plain(audience);
+  return asked === reserved || asked.startsWith(`${reserved}/`);
+}
+
+function plain(url: string): string {
+  if (!URL.canParse(url)) return url.toLowerCase();
+  const { hostname, port, pathname } = new URL(url);
+  const explicitPort = port === '80' || port === '443' ? '' : port;
+  const path = decodeRepeatedly(pathname)
+    .replaceAll('\\', '/')
+    .replaceAll(/\/{2,}/g, '/');
+  const resolved = new URL(path, 'http://host/').pathname;
+  const host = hostname.replace(/\.$/, '');
+  return `${host}:${explicitPort}${resolved}`.toLowerCase().replace(/\/$/, '');
+}
+
+/** `%2561pi` is `%61pi` is `api`: what two layers of decoding would make of a path. */
+function decodeRepeatedly(path: string): string {
+  let text = path;
+  for (let round = 0; round < 3; round += 1) {
+    try {
+      text = decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  }
+  return text;
+}

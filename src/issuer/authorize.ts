@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { SECOND } from '../api/constants.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { Refusal } from './refusals.ts';
+
+/** Whom the API server found behind a token. */
+export interface Caller {
+  readonly username: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+  readonly extra: Readonly<Record<string, string[]>>;
+}
+
+/** The two powers over a set, as subresources of `signingkeysets` (design section 4). */
+export type Power = 'token' | 'claims';
+
+/** Asks the API server; every error of its is thrown. */
+export interface Reviewer {
+  /** @returns nobody when the token is not valid for exactly this audience. */
+  authenticate(token: string, audience: string): Promise<Caller | undefined>;
+  mayCreate(caller: Caller, power: Power, set: Keyring['owner']): Promise<boolean>;
+}
+
+/** What came of a review, for the metric. */
+export type ReviewResult = 'allowed' | 'denied' | 'failed' | 'cached';
+
+/** How long, in milliseconds, a decision counts: so long a revoked role binding still works. */
+const ALLOWED_FOR = 10 * SECOND;
+const DENIED_FOR = 2 * SECOND;
+const MAX_DECISIONS = 10_000;
+
+type Decision = { readonly caller: Caller } | { readonly refusal: Refusal };
+interface Entry {
+  readonly decision: Promise<Decision>;
+  expiresAt: number;
+}
+
+/**
+ * Who may use a set. Fails closed: without an answer of the API server nobody may. Decisions are
+ * kept for seconds under the hash of the token, and equal questions in flight are asked once.
+ */
+export class Authorizer {
+  readonly #reviewer: Reviewer;
+  readonly #monotonic: () => number;
+  readonly #onReview: (result: ReviewResult) => void;
+  readonly #decisions = new Map<string, Entry>();
+
+  /** @param monotonic - milliseconds that never go back, so a clock set back prolongs nothing. */
+  constructor(
+    reviewer: Reviewer,
+    monotonic: () => number,
+    onReview: (result: ReviewResult) => void = () => {},
+  ) {
+    this.#reviewer = reviewer;
+    this.#monotonic = monotonic;
+    this.#onReview = onReview;
+  }
+
+  /**
+   * @returns the caller behind `token`, who has `power` over the set.
+   * @throws Refusal `token_invalid`, `permission_denied` or `authorization_unavailable`.
+   */
+  async authorize(token: string, power: Power, ring: Keyring): Promise<Caller> {
+    const decision = await this.#decision(token, power, ring);
+    if ('refusal' in decision) throw decision.refusal;
+    return decision.caller;
+  }
+
+  #decision(token: string, power: Power, ring: Keyring): Promise<Decision> {
+    const key = hash([token, power, ring.issuer, ring.owner.namespace, ring.owner.name]);
+    const known = this.#decisions.get(key);
+    if (known !== undefined && this.#monotonic() < known.expiresAt) {
+      this.#onReview('cached');
+      return known.decision;
+    }
+    const askedAt = this.#monotonic();
+    const entry: Entry = {
+      decision: this.#review(token, power, ring),
+      expiresAt: Number.POSITIVE_INFINITY,
+    };
+    this.#remember(key, entry);
+    return entry.decision.then(
+      (decision) => {
+        const counts = 'caller' in decision ? ALLOWED_FOR : DENIED_FOR;
+        entry.expiresAt = askedAt + counts;
+        this.#onReview('caller' in decision ? 'allowed' : 'denied');
+        return decision;
+      },
+      (cause: unknown) => {
+        this.#decisions.delete(key);
+        this.#onReview('failed');
+        const refusal = new Refusal('authorization_unavailable', 'Ask again in a moment.');
+        refusal.cause = cause;
+        throw refusal;
+      },
+    );
+  }
+
+  async #review(token: string, power: Power, ring: Keyring): Promise<Decision> {
+    const caller = await this.#reviewer.authenticate(token, ring.issuer);
+    if (caller === undefined) return { refusal: TOKEN_INVALID };
+    const allowed = await this.#reviewer.mayCreate(caller, power, ring.owner);
+    return allowed ? { caller } : { refusal: PERMISSION_DENIED[power] };
+  }
+
+  #remember(key: string, entry: Entry): void {
+    this.#decisions.delete(key);
+    this.#decisions.set(key, entry);
+    if (this.#decisions.size <= MAX_DECISIONS) return;
+    const [oldest] = this.#decisions.keys();
+    if (oldest !== undefined) this.#decisions.delete(oldest);
+  }
+}
+
+const TOKEN_INVALID = new Refusal(
+  'token_invalid',
+  'Send a valid ServiceAccount token whose audience is the issuer, such as kubectl create token <name> --audience=<issuer>.',
+);
+
+const PERMISSION_DENIED: Readonly<Record<Power, Refusal>> = {
+  token: denied('token'),
+  claims: denied('claims'),
+};
+
+function denied(power: Power): Refusal {
+  return new Refusal(
+    'permission_denied',
+    `Bind the caller to a role with the verb create on signingkeysets/${power} of this set.`,
+  );
+}
+
+function hash(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+}

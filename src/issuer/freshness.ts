@@ -1,0 +1,145 @@
+import { SECOND } from '../api/constants.ts';
+import { backoffMs, sleep } from '../kube/backoff.ts';
+import type { Kube } from '../kube/client.ts';
+import type { StoredObject } from '../kube/store.ts';
+import type { Log } from '../telemetry/log.ts';
+import { Refusal } from './refusals.ts';
+
+/** What the reflector of key Secrets knows. */
+export interface LocalCopy {
+  readonly lastSeenResourceVersion: string | undefined;
+  list(): readonly StoredObject[];
+}
+
+interface Listing {
+  readonly resourceVersion: string;
+  readonly items: readonly StoredObject[];
+}
+
+export interface FreshnessOptions {
+  readonly kube: Pick<Kube, 'request'>;
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly copy: LocalCopy;
+  /** R: how long a replica signs on what it last confirmed, in milliseconds. */
+  readonly maxStaleness: number;
+  /** S: how far our clock and the API server's may be apart, in milliseconds. */
+  readonly clockSkew: number;
+  readonly clock: () => number;
+  readonly log: Log;
+  /** Told the time, in Unix milliseconds, of which each confirmation is. */
+  readonly onConfirmed: (at: number) => void;
+}
+
+const RETRY = { baseMs: 200, maxMs: 15 * SECOND, jitter: 0.5 };
+/** An HTTP date has whole seconds. */
+const DATE_RESOLUTION = SECOND;
+
+/**
+ * Whether this replica may sign (I14): what it holds was confirmed, within R, by a list that the
+ * API server answered consistently. A quiet watch confirms nothing, because a dead one is as quiet.
+ */
+export class Freshness {
+  readonly #options: FreshnessOptions;
+  #confirmed: { readonly wall: number; readonly monotonic: number } | undefined;
+  #skew = 0;
+
+  constructor(options: FreshnessOptions) {
+    this.#options = options;
+  }
+
+  /** Since what is held was confirmed, in milliseconds; the larger of wall and monotonic time. */
+  age(): number {
+    if (this.#confirmed === undefined) return Number.POSITIVE_INFINITY;
+    const { wall, monotonic } = this.#confirmed;
+    return Math.max(this.#options.clock() - wall, performance.now() - monotonic);
+  }
+
+  /** Why nothing may be signed now, in words; true when it may. */
+  check(): true | string {
+    const { maxStaleness, clockSkew } = this.#options;
+    if (this.#confirmed === undefined) return 'the key Secrets were not confirmed yet';
+    if (this.age() >= maxStaleness) {
+      return `the key Secrets were last confirmed ${Math.round(this.age() / SECOND)} s ago`;
+    }
+    if (this.#skew > clockSkew) {
+      return `the clock differs from the API server's by ${Math.round(this.#skew / SECOND)} s`;
+    }
+    return true;
+  }
+
+  /** @throws Refusal `replica_lapsed`. */
+  require(): void {
+    if (this.check() === true) return;
+    throw new Refusal('replica_lapsed', 'Ask again; another replica may answer.');
+  }
+
+  /** Confirms every R/4 until the signal aborts; a failure is tried again sooner. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { maxStaleness, log } = this.#options;
+    let failures = 0;
+    while (!signal.aborted) {
+      let confirmed = false;
+      try {
+        confirmed = await this.#confirm(signal);
+      } catch (error) {
+        if (!signal.aborted) log.warn({ err: error }, 'Could not confirm the key Secrets.');
+      }
+      failures = confirmed ? 0 : failures + 1;
+      const pause = maxStaleness / 4;
+      await sleep(confirmed ? pause : Math.min(pause, backoffMs(RETRY, failures)), signal);
+    }
+  }
+
+  async #confirm(signal: AbortSignal): Promise<boolean> {
+    const { kube, path, query, copy, clock, log } = this.#options;
+    const [wall, monotonic] = [clock(), performance.now()];
+    // Without a resourceVersion the answer is consistent: not older than the question.
+    const { body, date } = await kube.request('GET', path, { query, signal });
+    this.#skew = date === undefined ? 0 : apart(date.getTime(), wall, clock());
+    const listing = asListing(body);
+    if (!holds(copy, listing)) {
+      log.debug({ resourceVersion: listing.resourceVersion }, 'The watch is behind the list.');
+      return false;
+    }
+    this.#confirmed = { wall, monotonic };
+    this.#options.onConfirmed(wall);
+    return true;
+  }
+}
+
+/** How far `date`, given between `from` and `until`, is outside of that time. */
+function apart(date: number, from: number, until: number): number {
+  return Math.max(0, from - (date + DATE_RESOLUTION), date - until);
+}
+
+/** Whether the copy has everything that the list shows, or something newer. */
+function holds(copy: LocalCopy, { resourceVersion, items }: Listing): boolean {
+  const listedAt = BigInt(resourceVersion);
+  const seen = copy.lastSeenResourceVersion;
+  if (seen === undefined) return false;
+  if (BigInt(seen) >= listedAt) return true;
+  const held = versions(copy.list());
+  const listed = versions(items);
+  return (
+    [...listed].every(([name, version]) => (held.get(name) ?? -1n) >= version) &&
+    [...held].every(([name, version]) => listed.has(name) || version > listedAt)
+  );
+}
+
+function versions(objects: readonly StoredObject[]): Map<string, bigint> {
+  return new Map(
+    objects.map(({ metadata }) => [metadata?.name ?? '', BigInt(metadata?.resourceVersion ?? 0)]),
+  );
+}
+
+function asListing(body: unknown): Listing {
+  const { metadata, items } = body as {
+    metadata?: { resourceVersion?: string };
+    items?: StoredObject[];
+  };
+  if (metadata?.resourceVersion === undefined || !Array.isArray(items)) {
+    throw new TypeError('the API server did not answer with a list');
+  }
+  return { resourceVersion: metadata.resourceVersion, items };
+}

@@ -1,0 +1,143 @@
+import { createServer } from 'node:http';
+import { MINUTE, SECOND, SECRET_TYPE } from '../api/constants.ts';
+import type { Kube } from '../kube/client.ts';
+import { Reflector } from '../kube/reflector.ts';
+import type { Change } from '../kube/store.ts';
+import { listen } from '../telemetry/listen.ts';
+import type { Log } from '../telemetry/log.ts';
+import { defineMetrics, type Registry } from '../telemetry/metrics.ts';
+import { createApp } from './app.ts';
+import { Authorizer } from './authorize.ts';
+import { Freshness } from './freshness.ts';
+import { Keyrings, type KeySecret } from './keyrings.ts';
+import { ISSUER_METRICS } from './metrics.ts';
+import { createReviewer } from './reviewer.ts';
+
+export interface IssuerOptions {
+  readonly kube: Kube;
+  /** Where the key Secrets are: the operator's own namespace. */
+  readonly namespace: string;
+  /** `host:port`; `:port` for every interface. */
+  readonly listenAddress: string;
+  readonly log: Log;
+  readonly registry: Registry;
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+  /** R, in milliseconds. */
+  readonly maxStaleness: number;
+  /** S, in milliseconds. */
+  readonly clockSkew: number;
+  /** Stops the issuer, as `close` does. */
+  readonly signal: AbortSignal;
+}
+
+export interface RunningIssuer {
+  /** `host:port` as bound. */
+  readonly address: string;
+  /** Whether this replica may be sent requests; else why not. */
+  ready(): true | string;
+  /** Answers what is in flight, then stops. */
+  close(): Promise<void>;
+}
+
+const HTTP_LIMITS = {
+  maxHeaderSize: 16 * 1024,
+  headersTimeout: 10 * SECOND,
+  requestTimeout: 15 * SECOND,
+  keepAliveTimeout: MINUTE,
+  connectionsCheckingInterval: 2 * SECOND,
+} as const;
+
+/** Listens, and reads the key Secrets in the background. @throws the error of bind. */
+export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer> {
+  const { kube, namespace, log, registry, clock, maxStaleness, clockSkew, signal } = options;
+  const stop = new AbortController();
+  const metrics = defineMetrics(registry, ISSUER_METRICS);
+  const source = {
+    path: `/api/v1/namespaces/${namespace}/secrets`,
+    query: { fieldSelector: `type=${SECRET_TYPE}` },
+  };
+  const secrets = new Reflector<KeySecret>({ kube, ...source, log, clock });
+  const keyrings = new Keyrings();
+  const recount = () => {
+    for (const [standing, count] of Object.entries(keyrings.count())) {
+      metrics.keyrings.set({ standing }, count);
+    }
+  };
+  secrets.subscribe((change) => {
+    follow(keyrings, change, clock(), log);
+    recount();
+  });
+  const freshness = new Freshness({
+    kube,
+    ...source,
+    copy: secrets,
+    maxStaleness,
+    clockSkew,
+    clock,
+    log,
+    onConfirmed: (at) => metrics.confirmed.set(at / SECOND),
+  });
+  const authorizer = new Authorizer(
+    createReviewer(kube),
+    () => performance.now(),
+    (result) => metrics.reviews.inc({ result }),
+  );
+  const app = createApp({
+    keyrings,
+    freshness,
+    authorizer,
+    loaded: () => secrets.isSynced,
+    stopping: () => stop.signal.aborted,
+    clock,
+    log,
+    metrics,
+  });
+  const server = await listen(createServer(HTTP_LIMITS, app), options.listenAddress);
+  const expiry = setInterval(() => {
+    keyrings.expire(clock());
+    recount();
+  }, MINUTE).unref();
+  const following = Promise.all([secrets.run(stop.signal), freshness.run(stop.signal)]);
+
+  let closed: Promise<void> | undefined;
+  const close = () => {
+    closed ??= (async () => {
+      stop.abort();
+      clearInterval(expiry);
+      await server.close();
+      await following;
+      log.info({}, 'The issuer has stopped.');
+    })();
+    return closed;
+  };
+  signal.addEventListener('abort', () => void close(), { once: true });
+  if (signal.aborted) await close();
+  log.info({ address: server.address }, 'The issuer listens.');
+  return {
+    address: server.address,
+    ready: () => {
+      if (stop.signal.aborted) return 'stopping';
+      return secrets.isSynced ? freshness.check() : 'the key Secrets are not read yet';
+    },
+    close,
+  };
+}
+
+function follow(keyrings: Keyrings, change: Change<KeySecret>, now: number, log: Log): void {
+  const { name = '', resourceVersion } = change.object.metadata ?? {};
+  const secret = { secret: name, resourceVersion };
+  if (change.type === 'delete') {
+    keyrings.remove(name, now);
+    log.info(secret, 'A key Secret is gone.');
+    return;
+  }
+  const { set, standing, damage } = keyrings.load(change.object);
+  if (damage === undefined) {
+    const kids = set?.ring.keys.map(({ kid, state }) => `${state} ${kid}`);
+    log.info({ ...secret, standing, kids }, 'Loaded a keyring.');
+  } else {
+    const kept = set === undefined ? 'the set is not served' : 'the last good copy is';
+    log.error({ ...secret, damage }, `A key Secret is damaged; ${kept}.`);
+  }
+}

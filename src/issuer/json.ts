@@ -1,0 +1,81 @@
+import { Refusal } from './refusals.ts';
+
+export const MAX_DEPTH = 32;
+
+/** Names that turn into something else than a member when an object is copied carelessly. */
+const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [member: string]: Json;
+}
+
+/**
+ * Reads a JSON text (RFC 8259). The depth is counted before anything is parsed.
+ *
+ * @throws Refusal `json_invalid`, `json_too_deep` (over 32) or `member_forbidden`.
+ */
+export function parseJson(bytes: Uint8Array): Json {
+  const text = decodeUtf8(bytes);
+  if (exceedsDepth(text, MAX_DEPTH)) {
+    throw new Refusal('json_too_deep', `Nest objects and arrays at most ${MAX_DEPTH} deep.`);
+  }
+  let value: Json;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Refusal('json_invalid', 'Send one JSON text (RFC 8259) in UTF-8.');
+  }
+  checkMembers(value);
+  return value;
+}
+
+/** @throws Refusal `json_invalid` for bytes that are not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new Refusal('json_invalid', 'Send the body in UTF-8.');
+  }
+}
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const STEP: Readonly<Record<string, number>> = { '{': 1, '[': 1, '}': -1, ']': -1 };
+
+/**
+ * Looks at brackets outside of strings only; whether the text is JSON is found out later. One pass,
+ * so no text makes it slow.
+ */
+function exceedsDepth(text: string, limit: number): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text.charAt(at);
+    if (character === '\\') at += 1;
+    else if (character === '"') quoted = !quoted;
+    else if (!quoted) depth += STEP[character] ?? 0;
+    if (depth > limit) return true;
+  }
+  return false;
+}
+
+function checkMembers(value: Json): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new Refusal('json_invalid', 'A number is too large for a double (RFC 8259 section 6).');
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [member, inner] of Object.entries(value)) {
+    if (FORBIDDEN.has(member)) {
+      throw new Refusal(
+        'member_forbidden',
+        `No member may be called ${[...FORBIDDEN].join(', ')}.`,
+      );
+    }
+    checkMembers(inner);
+  }
+}

@@ -1,0 +1,208 @@
+import { DAY, SET_NAME_LABEL, SET_NAMESPACE_LABEL, secretName } from '../api/constants.ts';
+import { decodeKeyring } from '../keys/codec.ts';
+import { KeyringDamagedError } from '../keys/damage.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { issuerLocation, type Location, nameLocation } from './location.ts';
+import { type ServedSet, serve } from './served.ts';
+
+/** What is read of a key Secret. */
+export interface KeySecret {
+  readonly metadata?: {
+    readonly name?: string;
+    readonly resourceVersion?: string;
+    readonly creationTimestamp?: Date | string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  /** Base64, as the API has it. */
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** `active` signs; `retired` and `orphaned` only go on publishing; `damaged` can do neither. */
+export type Standing = 'active' | 'retired' | 'orphaned' | 'damaged';
+
+/** What this replica holds of one key Secret. */
+export interface Holding {
+  readonly secret: string;
+  readonly createdAt: number;
+  readonly standing: Standing;
+  readonly locations: readonly Location[];
+  /** Absent when damaged and never read before. */
+  readonly set?: ServedSet;
+  /** Why the newest version of the Secret is not in use; the last good copy is. */
+  readonly damage?: string;
+  /** When the Secret of a set that was still signing disappeared. */
+  readonly orphanedAt?: number;
+}
+
+/** How long, in milliseconds, the last JWKS of a set is served after its Secret disappeared. */
+const ORPHAN_LIFE = DAY;
+const MAX_ORPHANS = 1_000;
+const RANK: readonly Standing[] = ['active', 'retired', 'orphaned', 'damaged'];
+
+/**
+ * Every set that this replica serves, found by where it is asked for. Fed with key Secrets; knows
+ * nothing of HTTP.
+ */
+export class Keyrings {
+  readonly #held = new Map<string, Holding>();
+  readonly #at = new Map<Location, readonly Holding[]>();
+
+  /** Takes a Secret as it is now. A damaged one leaves the last good copy in use. */
+  load(secret: KeySecret): Holding {
+    const name = secret.metadata?.name ?? '';
+    const before = this.#held.get(name);
+    let holding: Holding;
+    try {
+      holding = accept(name, secret);
+    } catch (error) {
+      if (!(error instanceof KeyringDamagedError || error instanceof ForeignSecretError))
+        throw error;
+      holding = keepLastCopy(name, secret, before, error.message);
+    }
+    this.#replace(before, holding);
+    if (holding.standing === 'active') this.#dropOrphansOf(holding);
+    return holding;
+  }
+
+  /**
+   * The Secret is gone. A set that was signing keeps its last JWKS until its keys are written back
+   * or replaced, for a day at most; one that was retired already has ended.
+   */
+  remove(name: string, now: number): void {
+    const before = this.#held.get(name);
+    if (before === undefined) return;
+    const lost = before.standing === 'active' && before.set !== undefined;
+    this.#replace(before, lost ? { ...before, standing: 'orphaned', orphanedAt: now } : undefined);
+    this.expire(now);
+  }
+
+  /** Forgets what was orphaned a day ago, and the oldest where there are too many. */
+  expire(now: number): void {
+    const orphans = [...this.#held.values()]
+      .filter((one) => one.orphanedAt !== undefined)
+      .sort((a, b) => (b.orphanedAt ?? 0) - (a.orphanedAt ?? 0));
+    for (const [index, one] of orphans.entries()) {
+      const over = index >= MAX_ORPHANS || now - (one.orphanedAt ?? 0) >= ORPHAN_LIFE;
+      if (over) this.#replace(one, undefined);
+    }
+  }
+
+  /** The set at the first of `locations` that has one. */
+  find(locations: readonly Location[]): Holding | undefined {
+    for (const location of locations) {
+      const [best] = this.#at.get(location) ?? [];
+      if (best !== undefined) return best;
+    }
+    return undefined;
+  }
+
+  /** How many sets have which standing; one with a damaged Secret counts as that alone. */
+  count(): Readonly<Record<Standing, number>> {
+    const counts = { active: 0, retired: 0, orphaned: 0, damaged: 0 };
+    for (const { standing, damage } of this.#held.values()) {
+      counts[damage === undefined ? standing : 'damaged'] += 1;
+    }
+    return counts;
+  }
+
+  #replace(before: Holding | undefined, after: Holding | undefined): void {
+    for (const location of before?.locations ?? []) {
+      const rest = (this.#at.get(location) ?? []).filter((one) => one !== before);
+      if (rest.length > 0) this.#at.set(location, rest);
+      else this.#at.delete(location);
+    }
+    if (before !== undefined) this.#held.delete(before.secret);
+    if (after === undefined) return;
+    this.#held.set(after.secret, after);
+    for (const location of after.locations) {
+      this.#at.set(location, [...(this.#at.get(location) ?? []), after].sort(precedence));
+    }
+  }
+
+  #dropOrphansOf(successor: Holding): void {
+    const orphans = new Set(
+      successor.locations.flatMap((location) => this.#at.get(location) ?? []),
+    );
+    for (const one of orphans) {
+      if (one.standing === 'orphaned' && sameSet(one, successor)) this.#replace(one, undefined);
+    }
+  }
+}
+
+/** The Secret reads well, but is not one that the controller made for the set in it. */
+class ForeignSecretError extends Error {}
+
+function accept(name: string, secret: KeySecret): Holding {
+  const ring = decodeKeyring(decodeEntries(secret.data ?? {}));
+  if (name !== secretName(ring.owner.uid)) {
+    throw new ForeignSecretError(`a copy: the keys in it belong to ${secretName(ring.owner.uid)}`);
+  }
+  return {
+    secret: name,
+    createdAt: createdAt(secret),
+    standing: ring.retiredAt === undefined ? 'active' : 'retired',
+    locations: locationsOf(ring),
+    set: serve(ring),
+  };
+}
+
+function keepLastCopy(
+  name: string,
+  secret: KeySecret,
+  before: Holding | undefined,
+  damage: string,
+): Holding {
+  if (before?.set !== undefined) {
+    const { orphanedAt: _, ...kept } = before;
+    const standing = before.set.ring.retiredAt === undefined ? 'active' : 'retired';
+    return { ...kept, standing, damage };
+  }
+  const { [SET_NAMESPACE_LABEL]: namespace, [SET_NAME_LABEL]: set } = secret.metadata?.labels ?? {};
+  const locations = namespace && set ? [nameLocation(namespace, set)] : [];
+  return { secret: name, createdAt: createdAt(secret), standing: 'damaged', locations, damage };
+}
+
+function decodeEntries(data: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(data);
+  return Object.fromEntries(
+    entries.map(([entry, base64]) => [entry, Buffer.from(base64, 'base64').toString()]),
+  );
+}
+
+function createdAt({ metadata }: KeySecret): number {
+  return new Date(metadata?.creationTimestamp ?? 0).getTime();
+}
+
+function locationsOf(ring: Keyring): readonly Location[] {
+  const byIssuer = issuerLocation(ring.issuer);
+  const byName = nameLocation(ring.owner.namespace, ring.owner.name);
+  return byIssuer === undefined ? [byName] : [byIssuer, byName];
+}
+
+/**
+ * Two keyrings can stand at one place for a moment, when a set is made again (`KeysResumed`) and
+ * the old Secret is not gone yet. The one that signs comes first, then the one that continues the
+ * other, then the newer one.
+ */
+function precedence(a: Holding, b: Holding): number {
+  return (
+    RANK.indexOf(a.standing) - RANK.indexOf(b.standing) ||
+    Number(continues(b, a)) - Number(continues(a, b)) ||
+    b.createdAt - a.createdAt ||
+    a.secret.localeCompare(b.secret)
+  );
+}
+
+function continues(a: Holding, b: Holding): boolean {
+  const former = b.set?.ring.owner.uid;
+  return former !== undefined && a.set?.ring.formerUids.includes(former) === true;
+}
+
+function sameSet(a: Holding, b: Holding): boolean {
+  const [left, right] = [a.set?.ring, b.set?.ring];
+  return (
+    left?.issuer === right?.issuer &&
+    left?.owner.namespace === right?.owner.namespace &&
+    left?.owner.name === right?.owner.name
+  );
+}

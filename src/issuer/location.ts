@@ -1,0 +1,46 @@
+/**
+ * Where a set is found: `<host>/<path>` of its issuer, and `/<namespace>/<name>` on any host.
+ * Segments are compared decoded; case counts in paths and not in hosts.
+ */
+export type Location = string;
+
+/** @param issuer - an absolute URL; anything else has no location of its own. */
+export function issuerLocation(issuer: string): Location | undefined {
+  if (!URL.canParse(issuer)) return undefined;
+  const { host, pathname } = new URL(issuer);
+  const segments = decodeSegments(pathname);
+  return segments === undefined ? undefined : pathLocation(host, segments);
+}
+
+export function nameLocation(namespace: string, name: string): Location {
+  return pathLocation('', [namespace, name]);
+}
+
+/** The locations that a request can mean, the more specific one first. */
+export function requestedLocations(
+  hostHeader: string | undefined,
+  segments: readonly string[],
+): readonly Location[] {
+  const path = segments.filter((segment) => segment !== '');
+  const hosts = [...new Set(['https', 'http'].map((scheme) => hostOf(scheme, hostHeader)))];
+  return [...hosts, ''].map((host) => pathLocation(host, path));
+}
+
+function pathLocation(host: string, segments: readonly string[]): Location {
+  // An encoded slash is part of a segment and never divides two.
+  return `${host}/${segments.map((segment) => segment.replaceAll('/', '%2F')).join('/')}`;
+}
+
+function decodeSegments(pathname: string): string[] | undefined {
+  try {
+    return pathname.split('/').filter(Boolean).map(decodeURIComponent);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Lower case, without the default port of `scheme`. */
+function hostOf(scheme: string, header: string | undefined): string {
+  const url = `${scheme}://${header}`;
+  return header !== undefined && URL.canParse(url) ? new URL(url).host : '';
+}

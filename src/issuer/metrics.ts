@@ -1,0 +1,34 @@
+import { counter, gauge, histogram, type Metrics } from '../telemetry/metrics.ts';
+
+const LATENCY = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
+
+/** Labels come from fixed sets: algorithms, routes, refusal codes. None names a set or a caller. */
+export const ISSUER_METRICS = {
+  tokens: counter(
+    'signet_tokens_total',
+    'Tokens asked for, by the algorithm of the current key and by what came of it: "signed", or the code of the refusal.',
+    ['algorithm', 'result'],
+  ),
+  requests: histogram(
+    'signet_http_request_duration_seconds',
+    'How long requests took, by route and class of status.',
+    ['route', 'status'],
+    LATENCY,
+  ),
+  reviews: counter(
+    'signet_authorizations_total',
+    'Callers checked: "allowed", "denied" and "failed" by the API server, or "cached" for seconds.',
+    ['result'],
+  ),
+  keyrings: gauge(
+    'signet_keyrings',
+    'Sets that this replica serves: "active", "retired" (set deleted), "orphaned" (Secret deleted) or "damaged" (Secret unreadable).',
+    ['standing'],
+  ),
+  confirmed: gauge(
+    'signet_keyrings_confirmed_timestamp_seconds',
+    'When the key Secrets were last confirmed by a consistent list (I14).',
+  ),
+};
+
+export type IssuerMetrics = Metrics<typeof ISSUER_METRICS>;

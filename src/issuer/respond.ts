@@ -1,0 +1,90 @@
+import type { ErrorRequestHandler, Request, Response } from 'express';
+import type { Log } from '../telemetry/log.ts';
+import { type Exchange, exchangeOf } from './exchange.ts';
+import { Refusal, type RefusalCode } from './refusals.ts';
+import type { PublicDocument } from './served.ts';
+
+/** Answers with a document that anyone may read, from anywhere; 304 where the client has it. */
+export function sendDocument(response: Response, document: PublicDocument): void {
+  response.set({
+    'Access-Control-Allow-Origin': '*',
+    'Cache-Control': document.cacheControl,
+    'Content-Type': document.contentType,
+    ETag: document.etag,
+  });
+  response.send(document.body);
+}
+
+/** Answers with something that only the caller may see. */
+export function sendPrivate(response: Response, body: object): void {
+  response.set({ 'Cache-Control': 'no-store', Pragma: 'no-cache' }).json(body);
+}
+
+/** Turns whatever was thrown into the error body of the route's standard. */
+export function refuse(log: Log): ErrorRequestHandler {
+  return (error: unknown, request, response, next) => {
+    const exchange = exchangeOf(response);
+    const refusal = asRefusal(error);
+    exchange.refused = refusal.code;
+    const err = refusal.cause;
+    if (err !== undefined) {
+      log.error({ requestId: exchange.requestId, code: refusal.code, err }, refusal.message);
+    }
+    if (response.headersSent) return next(error);
+    const { retryAfter } = refusal.row;
+    response.set({
+      'Cache-Control': 'no-store',
+      ...(retryAfter !== undefined && { 'Retry-After': String(retryAfter) }),
+      // What is left of a body that is too large is not worth reading.
+      ...(refusal.code === 'body_too_large' && { Connection: 'close' }),
+    });
+    SEND[exchange.errors](refusal, exchange, response, request);
+  };
+}
+
+type SendRefusal = (refusal: Refusal, exchange: Exchange, to: Response, request: Request) => void;
+
+const SEND: Readonly<Record<Exchange['errors'], SendRefusal>> = {
+  /** RFC 9457, with the challenge of RFC 6750 section 3 where a token is missing or too weak. */
+  problem({ code, message, row }, { requestId, holding }, response) {
+    const { status, title, bearer } = row;
+    const issuer = holding?.set?.ring.issuer;
+    if (bearer !== undefined && issuer !== undefined) {
+      const error = bearer === 'challenge' ? '' : `, error="${bearer}"`;
+      response.set('WWW-Authenticate', `Bearer realm="${encodeURI(issuer)}"${error}`);
+    }
+    response.status(status).type('application/problem+json');
+    response.json({ type: 'about:blank', title, status, detail: message, code, requestId });
+  },
+
+  /** RFC 6749 section 5.2; `code` says more exactly what `error` has no word for. */
+  oauth({ code, message, row }, { requestId }, response) {
+    const { status, oauth: error, oauthStatus = status } = row;
+    response.status(oauthStatus).set('Pragma', 'no-cache');
+    response.json({ error, error_description: message.replaceAll('"', "'"), code, requestId });
+  },
+};
+
+/** What Express and its body parser throw, by their own stable types. */
+const FROM_EXPRESS: Readonly<Record<string, Refusal>> = {
+  'entity.too.large': new Refusal('body_too_large', 'Send at most 64 KiB.'),
+  'encoding.unsupported': new Refusal('media_type_unsupported', 'Send the body uncompressed.'),
+  'request.aborted': new Refusal('request_invalid', 'The body ended early.'),
+  'request.size.invalid': new Refusal('request_invalid', 'The body differs from its length.'),
+};
+
+function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  // A path that is no valid percent-encoding is the path of nothing.
+  if (error instanceof URIError) return setUnknown();
+  const type = error instanceof Error && 'type' in error ? String(error.type) : '';
+  const known = Object.hasOwn(FROM_EXPRESS, type) ? FROM_EXPRESS[type] : undefined;
+  if (known !== undefined) return known;
+  const internal = new Refusal('internal_error' satisfies RefusalCode, 'The log says more.');
+  internal.cause = error;
+  return internal;
+}
+
+export function setUnknown(): Refusal {
+  return new Refusal('set_unknown', 'Ask under the issuer URL of a set: see kubectl get sks -A.');
+}

@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { SECOND } from '../api/constants.ts';
+import { jwks } from '../keys/jwks.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { discovery } from './discovery.ts';
+
+/** A public document, made once when a keyring is loaded, so that a request only looks it up. */
+export interface PublicDocument {
+  readonly body: Buffer;
+  readonly contentType: string;
+  /** Strong (RFC 9110 section 8.8.1): the same bytes, the same tag. */
+  readonly etag: string;
+  readonly cacheControl: string;
+}
+
+/** A set as this replica serves it. */
+export interface ServedSet {
+  readonly ring: Keyring;
+  readonly discovery: PublicDocument;
+  readonly jwks: PublicDocument;
+}
+
+const MAX_AGE = 300 * SECOND;
+
+export function serve(ring: Keyring): ServedSet {
+  return {
+    ring,
+    discovery: document('application/json', discovery(ring.issuer), MAX_AGE),
+    jwks: document('application/jwk-set+json', jwks(ring), jwksMaxAge(ring)),
+  };
+}
+
+/**
+ * How long a cache may keep the JWKS, in milliseconds: min(5 min, P/4). P counts from when every
+ * replica serves a key. A copy made just before that lives for max-age, and through a cache that
+ * ignores Age for once more each time, so a quarter leaves room to spare before the key signs (I1).
+ * The P of the next key counts besides the one in force, because it keeps the P it was promised.
+ */
+export function jwksMaxAge(ring: Pick<Keyring, 'keys' | 'propagationDelay'>): number {
+  const waiting = ring.keys.filter((key) => key.state === 'next');
+  const delays = [ring, ...waiting].map((one) => one.propagationDelay);
+  return Math.min(MAX_AGE, ...delays.map((delay) => delay / 4));
+}
+
+function document(contentType: string, content: object, maxAge: number): PublicDocument {
+  const body = Buffer.from(JSON.stringify(content));
+  const seconds = Math.floor(maxAge / SECOND);
+  return {
+    body,
+    contentType,
+    etag: `"${createHash('sha256').update(body).digest('base64url')}"`,
+    cacheControl: seconds > 0 ? `public, max-age=${seconds}` : 'no-cache',
+  };
+}

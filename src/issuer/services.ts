@@ -1,0 +1,18 @@
+import type { Log } from '../telemetry/log.ts';
+import type { Authorizer } from './authorize.ts';
+import type { Freshness } from './freshness.ts';
+import type { Keyrings } from './keyrings.ts';
+import type { IssuerMetrics } from './metrics.ts';
+
+/** What the routes stand on. */
+export interface Services {
+  readonly keyrings: Keyrings;
+  readonly freshness: Pick<Freshness, 'age' | 'require'>;
+  readonly authorizer: Authorizer;
+  /** Whether every key Secret was read once; before that no set is known not to exist. */
+  readonly loaded: () => boolean;
+  readonly stopping: () => boolean;
+  readonly clock: () => number;
+  readonly log: Log;
+  readonly metrics: IssuerMetrics;
+}

@@ -1,0 +1,96 @@
+import { SECOND } from '../api/constants.ts';
+import { parseDuration } from '../api/duration.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { chooseAudience } from './audience.ts';
+import type { Caller } from './authorize.ts';
+import { isTokenType, SET_BY_ISSUER, type TokenRequest, type TokenType } from './issue-token.ts';
+import { isObject, type Json, type JsonObject } from './json.ts';
+import { Refusal } from './refusals.ts';
+
+const MEMBERS: ReadonlySet<string> = new Set(['claims', 'lifetime', 'audience', 'type']);
+
+/** Names that mean something in a JOSE header (RFC 7515 section 4.1) and nothing good in claims. */
+const HEADER_PARAMETERS = ['alg', 'kid', 'typ', 'crit', 'jku', 'jwk', 'x5u', 'x5c', 'x5t'];
+const RESERVED: ReadonlySet<string> = new Set([...SET_BY_ISSUER, ...HEADER_PARAMETERS]);
+
+const MAX_SUBJECT = 255;
+
+/**
+ * Reads the body of `POST /sign`: `{claims, lifetime?, audience?, type?}`. `lifetime` is a duration
+ * such as `15m`, or seconds; `audience` one string or several, and may stand in the claims as `aud`
+ * instead. A token needs a subject (OpenID Connect Core section 2, RFC 9068 section 2.2): without
+ * `sub` it is about the caller.
+ *
+ * @throws Refusal naming the member and what to send instead.
+ */
+export function readSignRequest(body: Json, ring: Keyring, caller: Caller): TokenRequest {
+  if (!isObject(body)) {
+    throw new Refusal('json_invalid', 'Send a JSON object: {"claims": {"sub": "…"}}.');
+  }
+  if (Object.keys(body).some((member) => !MEMBERS.has(member))) {
+    throw new Refusal('member_unknown', `Send no member but ${[...MEMBERS].join(', ')}.`);
+  }
+  const { type: asked, claims: given, audience, lifetime } = body;
+  const type = readType(asked);
+  const { aud, ...claims } = readClaims(given);
+  return {
+    type,
+    claims: { sub: caller.username, ...clientOf(type, caller), ...claims },
+    audience: chooseAudience(ring, readAudience(audience, aud)),
+    lifetime: readLifetime(lifetime),
+  };
+}
+
+/** RFC 9068 section 2.2 wants the client that asked; an ID token has none. */
+function clientOf(type: TokenType, caller: Caller): { client_id?: string } {
+  return type === 'access_token' ? { client_id: caller.username } : {};
+}
+
+function readType(type: Json = 'id_token'): TokenType {
+  if (isTokenType(type)) return type;
+  throw new Refusal('type_unknown', 'Set type to id_token or access_token.');
+}
+
+function readClaims(claims: Json | undefined): JsonObject {
+  if (!isObject(claims)) throw new Refusal('claims_invalid', 'Send claims as a JSON object.');
+  const reserved = Object.keys(claims).find((claim) => RESERVED.has(claim));
+  if (reserved !== undefined) {
+    throw new Refusal(
+      'claim_reserved',
+      `Leave out ${reserved}: the issuer sets ${SET_BY_ISSUER.join(', ')} and the header.`,
+    );
+  }
+  const { sub, client_id: client } = claims;
+  for (const identity of [sub, client]) {
+    const fits = typeof identity === 'string' && identity !== '' && identity.length <= MAX_SUBJECT;
+    if (identity !== undefined && !fits) {
+      throw new Refusal(
+        'claims_invalid',
+        `sub and client_id are strings of 1 to ${MAX_SUBJECT} characters.`,
+      );
+    }
+  }
+  return claims;
+}
+
+function readAudience(member: Json | undefined, claim: Json | undefined): readonly string[] {
+  if (member !== undefined && claim !== undefined) {
+    throw new Refusal('audience_invalid', 'Send the audience once: as audience, or as claims.aud.');
+  }
+  const asked = member ?? claim;
+  if (asked === undefined) return [];
+  const audiences = Array.isArray(asked) ? asked : [asked];
+  if (audiences.length > 0 && audiences.every((one) => typeof one === 'string')) return audiences;
+  throw new Refusal('audience_invalid', 'Send the audience as a string or an array of strings.');
+}
+
+function readLifetime(lifetime: Json | undefined): number | undefined {
+  if (lifetime === undefined) return undefined;
+  if (typeof lifetime === 'number') return lifetime * SECOND;
+  try {
+    if (typeof lifetime === 'string') return parseDuration(lifetime);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+  }
+  throw new Refusal('lifetime_invalid', 'Send a duration such as 15m, or a number of seconds.');
+}

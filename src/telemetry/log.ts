@@ -1,0 +1,71 @@
+import { pino } from 'pino';
+
+/** What a line says besides its message. Secrets are types that cannot be logged (I12). */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+type Write = (fields: LogFields, message: string) => void;
+
+/** The logger that everything in a process is given. Fields first, then one sentence. */
+export interface Log {
+  readonly debug: Write;
+  readonly info: Write;
+  readonly warn: Write;
+  readonly error: Write;
+  /** A logger whose lines all carry `fields`. */
+  child(fields: LogFields): Log;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LogOptions {
+  /** Which process writes, such as `controller` or `issuer`. */
+  readonly component: string;
+  readonly level?: LogLevel;
+  /** Where lines go; default: standard output. */
+  readonly destination?: { write(line: string): void };
+}
+
+/** Members that can hold a credential. The types already keep them out; this is the belt. */
+const CREDENTIALS = [
+  'token',
+  'access_token',
+  'assertion',
+  'client_assertion',
+  'subject_token',
+  'authorization',
+  'Authorization',
+  'cookie',
+  'privateKey',
+  'data',
+  'stringData',
+].flatMap((member) => [member, `*.${member}`, `*.*.${member}`]);
+
+/**
+ * Only what an error says of itself: API client errors carry whole requests, credentials included,
+ * as further members, and those stay out.
+ */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return String(error);
+  const { name, message, stack, cause } = error;
+  return {
+    type: name,
+    message,
+    ...('code' in error && { code: error.code }),
+    ...(cause !== undefined && { cause: describeError(cause) }),
+    stack,
+  };
+}
+
+/** JSON lines with RFC 3339 times, on standard output unless told otherwise. */
+export function createLog({ component, level = 'info', destination }: LogOptions): Log {
+  const options = {
+    level,
+    base: { component },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: describeError, error: describeError },
+    redact: { paths: CREDENTIALS, censor: '[redacted]' },
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
+}

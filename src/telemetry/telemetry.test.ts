@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { startTelemetry } from './http.ts';
+import { parseListenAddress } from './listen.ts';
+import { createLog } from './log.ts';
+import { counter, createRegistry, defineMetrics } from './metrics.ts';
+
+function logged(write: (log: ReturnType<typeof createLog>) => void): string {
+  const lines: string[] = [];
+  write(createLog({ component: 'test', destination: { write: (line) => lines.push(line) } }));
+  return lines.join('');
+}
+
+describe('a log line', () => {
+  it('names its component and carries its fields as JSON', () => {
+    const line = logged((log) =>
+      log.child({ set: 'identity/login' }).info({ kid: 'abc' }, 'Signed.'),
+    );
+    expect(JSON.parse(line)).toMatchObject({
+      level: 'info',
+      component: 'test',
+      set: 'identity/login',
+      kid: 'abc',
+      msg: 'Signed.',
+    });
+  });
+
+  it('never shows a member that can hold a credential', () => {
+    const credentials = { token: 'canary', request: { headers: { authorization: 'canary' } } };
+    expect(logged((log) => log.warn(credentials, 'Refused.'))).not.toContain('canary');
+  });
+
+  it('shows of an error what it says, and nothing that was hung onto it', () => {
+    const err = Object.assign(new Error('forbidden'), { code: 403, request: 'canary' });
+    const line = logged((log) => log.error({ err }, 'The API server refused.'));
+    expect(line).not.toContain('canary');
+    expect(JSON.parse(line).err).toMatchObject({ type: 'Error', message: 'forbidden', code: 403 });
+  });
+});
+
+describe('a listen address', () => {
+  it.each([
+    [':8080', { port: 8080 }],
+    ['127.0.0.1:0', { host: '127.0.0.1', port: 0 }],
+    ['[::1]:443', { host: '::1', port: 443 }],
+  ])('%s is understood', (text, expected) => {
+    expect(parseListenAddress(text)).toEqual(expected);
+  });
+
+  it.each(['8080', 'localhost', ':70000', '::1:80'])('%s is refused with what to type', (text) => {
+    expect(() => parseListenAddress(text)).toThrow(/is not a listen address: type host:port/);
+  });
+});
+
+describe('the telemetry server', () => {
+  it('names every dependency that is missing until all are there', async () => {
+    let synced = false;
+    const registry = createRegistry();
+    const metrics = defineMetrics(registry, {
+      passes: counter('signet_test_passes_total', 'Passes.', ['result']),
+    });
+    metrics.passes.inc({ result: 'ok' });
+    const server = await startTelemetry({
+      listenAddress: '127.0.0.1:0',
+      registry,
+      ready: { caches: () => synced || 'the first list is not complete', leader: () => true },
+    });
+    const get = (path: string) => fetch(`http://${server.address}${path}`);
+    try {
+      const early = await get('/readyz');
+      expect(early.status).toBe(503);
+      expect(await early.json()).toEqual({
+        status: 'unavailable',
+        missing: [{ check: 'caches', reason: 'the first list is not complete' }],
+      });
+      synced = true;
+      expect((await get('/readyz')).status).toBe(200);
+      expect((await get('/healthz')).status).toBe(200);
+      expect((await get('/')).status).toBe(404);
+      const text = await (await get('/metrics')).text();
+      expect(text).toContain('signet_test_passes_total{result="ok"} 1');
+      expect(text).toContain('nodejs_eventloop_lag_seconds');
+    } finally {
+      await server.close();
+    }
+  });
+});
