@@ -86,13 +86,15 @@ export const ARCHIVES: readonly Archive[] = [
  * Downloads an archive, verifies its checksum, and puts its programs into `folder`. Nothing is
  * unpacked, and nothing is left behind, unless the checksum is the pinned one.
  *
+ * @param options.platform as Node names it, `linux-x64`; default: this one.
+ * @param options.patience milliseconds until the answer must have begun.
  * @throws Error saying what went wrong; the caller then builds instead.
  */
 export async function download(
   archive: Archive,
   folder: string,
   progress: Progress,
-  platform = `${process.platform}-${process.arch}`,
+  { platform = `${process.platform}-${process.arch}`, patience = CONNECT_TIMEOUT } = {},
 ): Promise<void> {
   const pinned = archive.platforms[platform];
   if (pinned === undefined) throw new Error(`none is published for ${platform}`);
@@ -100,7 +102,7 @@ export async function download(
   try {
     const file = join(scratch, 'archive.tar.gz');
     progress.phase(`downloading ${archive.name}`);
-    const sha512 = await fetchTo(pinned.url, file, progress);
+    const sha512 = await fetchTo(await connect(pinned.url, patience), file, progress);
     if (sha512 !== pinned.sha512) {
       throw new Error(`${pinned.url} has the checksum ${sha512}, not ${pinned.sha512}`);
     }
@@ -115,8 +117,8 @@ export async function download(
 }
 
 /** @returns the SHA-512 of what was written, in hex. */
-async function fetchTo(url: string, file: string, progress: Progress): Promise<string> {
-  const response = await connect(url);
+async function fetchTo(response: Response, file: string, progress: Progress): Promise<string> {
+  const { url } = response;
   const length = Number(response.headers.get('content-length'));
   const hash = createHash('sha512');
   const stalled = new AbortController();
@@ -144,10 +146,10 @@ async function fetchTo(url: string, file: string, progress: Progress): Promise<s
 }
 
 /** Follows few redirects, never to a weaker scheme, all within one deadline. */
-async function connect(url: string): Promise<Response> {
+async function connect(url: string, patience: number): Promise<Response> {
   const deadline = new AbortController();
-  const late = new Error(`no answer within ${CONNECT_TIMEOUT / 1_000} s`);
-  const timer = setTimeout(() => deadline.abort(late), CONNECT_TIMEOUT);
+  const late = new Error(`no answer within ${patience / 1_000} s`);
+  const timer = setTimeout(() => deadline.abort(late), patience);
   try {
     let at = new URL(url);
     for (let hops = 0; hops <= MOST_REDIRECTS; hops += 1) {
