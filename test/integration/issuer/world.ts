@@ -1,0 +1,271 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  GROUP,
+  HOUR,
+  MINUTE,
+  PLURAL,
+  SECRET_TYPE,
+  SET_NAME_LABEL,
+  SET_NAMESPACE_LABEL,
+  secretName,
+} from '../../../src/api/constants.ts';
+import { type IssuerOptions, type RunningIssuer, startIssuer } from '../../../src/issuer/issuer.ts';
+import { encodeKeyring } from '../../../src/keys/codec.ts';
+import type { Keyring } from '../../../src/keys/keyring.ts';
+import { connect, type Kube } from '../../../src/kube/client.ts';
+import { createLog } from '../../../src/telemetry/log.ts';
+import { createRegistry } from '../../../src/telemetry/metrics.ts';
+import type { Cluster } from '../../controlplane/cluster.ts';
+import { makeNamespace, sharedCluster } from '../../support/cluster.ts';
+import { eventually } from '../../support/eventually.ts';
+
+const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'signet');
+/** What the issuer's own ServiceAccount is and may do, as the chart says; and nothing else. */
+const TEMPLATES = ['serviceaccounts.yaml', 'rbac-issuer.yaml'];
+
+/** ServiceAccounts in the tenant's namespace, by what they may create of any set in it. */
+const ACCOUNTS = {
+  client: ['token'],
+  authority: ['claims'],
+  both: ['token', 'claims'],
+  stranger: [],
+} as const;
+export type Account = keyof typeof ACCOUNTS;
+
+export type WorldOptions = Partial<Pick<IssuerOptions, 'clock' | 'maxStaleness' | 'clockSkew'>>;
+
+/** A line of the issuer's log. */
+export interface LogLine {
+  readonly msg: string;
+  readonly secret?: string;
+  readonly audit?: string;
+  readonly aud?: unknown;
+}
+
+/** The body of a reply, as what the test takes it to be. */
+export async function json<T>(response: Response | Promise<Response>): Promise<T> {
+  return (await (await response).json()) as T;
+}
+
+/** An issuer on the real control plane, under the chart's ServiceAccount, and a tenant with sets. */
+export class World implements AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly operator: string;
+  readonly tenant: string;
+  readonly lines: LogLine[] = [];
+  readonly registry = createRegistry();
+  /** Text that may stand in no reply and no log line. */
+  readonly #canaries = new Set<string>();
+  readonly #said: string[] = [];
+  readonly #tokens = new Map<string, Promise<string>>();
+  readonly #stop = new AbortController();
+  readonly #dir = mkdtempSync(join(tmpdir(), 'signet-issuer-'));
+  readonly #admin: Kube;
+  #kube: Kube | undefined;
+  #issuer: RunningIssuer | undefined;
+
+  constructor(cluster: Cluster, operator: string, tenant: string) {
+    this.cluster = cluster;
+    this.operator = operator;
+    this.tenant = tenant;
+    this.#admin = connect({ kubeconfig: cluster.kubeconfig, userAgent: 'issuer-tests' });
+  }
+
+  get issuer(): RunningIssuer {
+    if (this.#issuer === undefined) throw new Error('the issuer was not started');
+    return this.#issuer;
+  }
+
+  /** Under which every set of this issuer answers at `/<namespace>/<name>`. */
+  get base(): string {
+    return `http://${this.issuer.address}`;
+  }
+
+  async start(options: WorldOptions): Promise<void> {
+    const { cluster, operator } = this;
+    await cluster.serviceAccountCredentials(this.#dir, operator, `${operator}-issuer`);
+    const { hostname, port } = new URL(cluster.server);
+    this.#kube = connect({
+      credentialsDir: this.#dir,
+      userAgent: 'signet-issuer',
+      env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+    });
+    this.#issuer = await startIssuer({
+      kube: this.#kube,
+      namespace: operator,
+      listenAddress: '127.0.0.1:0',
+      log: createLog({ component: 'issuer', destination: { write: (line) => this.#hear(line) } }),
+      registry: this.registry,
+      clock: Date.now,
+      maxStaleness: HOUR,
+      clockSkew: 5 * MINUTE,
+      signal: this.#stop.signal,
+      ...options,
+    });
+    await eventually(() => this.issuer.ready() === true);
+  }
+
+  /** The path of the Secret in which a ring is stored. */
+  secretPath(ring?: Keyring): string {
+    const collection = `/api/v1/namespaces/${this.operator}/secrets`;
+    return ring === undefined ? collection : `${collection}/${secretName(ring.owner.uid)}`;
+  }
+
+  /** A set as the controller would have stored it, once the issuer serves it. */
+  async store(ring: Keyring): Promise<Keyring> {
+    this.#remember(ring);
+    await this.#admin.request('POST', this.secretPath(), { body: this.#secret(ring) });
+    await eventually(() => this.heard('Loaded a keyring.', secretName(ring.owner.uid)));
+    return ring;
+  }
+
+  /** Replaces what the Secret of a ring holds; `damage` replaces single entries. */
+  async replace(ring: Keyring, damage: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.#remember(ring);
+    const secret = this.#secret(ring);
+    const stringData = { ...secret.stringData, ...damage };
+    await this.#admin.request('PUT', this.secretPath(ring), { body: { ...secret, stringData } });
+  }
+
+  async create(ring: Keyring, damage: Readonly<Record<string, string>>): Promise<void> {
+    const secret = this.#secret(ring);
+    const stringData = { ...secret.stringData, ...damage };
+    await this.#admin.request('POST', this.secretPath(), { body: { ...secret, stringData } });
+  }
+
+  async delete(ring: Keyring): Promise<void> {
+    await this.#admin.request('DELETE', this.secretPath(ring));
+  }
+
+  /** `issuer`, `owner` and a fresh uid for a set of this world, for `aKeyring().with(…)`. */
+  identity(name: string, issuer = `${this.base}/${this.tenant}/${name}`) {
+    const owner = { namespace: this.tenant, name, uid: randomUUID(), namespaceUid: randomUUID() };
+    return { owner, issuer };
+  }
+
+  /** A token of one of the tenant's ServiceAccounts; asked for once. */
+  token(account: Account, audience: string): Promise<string> {
+    const key = `${account} ${audience}`;
+    const token =
+      this.#tokens.get(key) ?? this.cluster.token(this.tenant, account, { audiences: [audience] });
+    this.#tokens.set(key, token);
+    void token.then((text) => this.#canaries.add(text));
+    return token;
+  }
+
+  username(account: Account): string {
+    return `system:serviceaccount:${this.tenant}:${account}`;
+  }
+
+  /** `fetch`, with the path under the issuer's address, remembering what was answered. */
+  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const response = await fetch(`${this.base}${path}`, { redirect: 'error', ...init });
+    const text = await response.clone().text();
+    this.#said.push(`${JSON.stringify([...response.headers])} ${text}`);
+    return response;
+  }
+
+  /** Whether a line with this message was logged, of this Secret. */
+  heard(message: string, secret: string): boolean {
+    return this.lines.some((line) => line.msg === message && line.secret === secret);
+  }
+
+  /** What of the keys and tokens of this world stands in a reply or a log line. */
+  leaks(): string[] {
+    const all = [...this.#said, ...this.lines.map((line) => JSON.stringify(line))].join('\n');
+    return [...this.#canaries].filter((canary) => all.includes(canary));
+  }
+
+  get remembered(): { canaries: number; replies: number } {
+    return { canaries: this.#canaries.size, replies: this.#said.length };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#issuer?.close();
+    this.#stop.abort();
+    this.#kube?.close();
+    this.#admin.close();
+    rmSync(this.#dir, { recursive: true, force: true });
+    const namespaces = ['delete', 'namespace', this.operator, this.tenant, '--wait=false'];
+    await this.cluster.kubectl(namespaces);
+    const roles = `${this.operator}-issuer`;
+    await this.cluster.kubectl(['delete', 'clusterrole,clusterrolebinding', roles]);
+  }
+
+  #hear(line: string): void {
+    this.lines.push(JSON.parse(line));
+  }
+
+  #remember(ring: Keyring): void {
+    for (const { privateKey } of ring.keys) {
+      if (privateKey === undefined) continue;
+      const [, body = ''] = privateKey.exportPem().split('\n');
+      const { d = '' } = privateKey.keyObject.export({ format: 'jwk' });
+      for (const canary of [body, d]) this.#canaries.add(canary);
+    }
+  }
+
+  #secret(ring: Keyring) {
+    const { namespace, name, uid } = ring.owner;
+    return {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type: SECRET_TYPE,
+      metadata: {
+        name: secretName(uid),
+        labels: { [SET_NAMESPACE_LABEL]: namespace, [SET_NAME_LABEL]: name },
+      },
+      stringData: encodeKeyring(ring),
+    };
+  }
+}
+
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  const cluster = await sharedCluster();
+  const [operator, tenant] = await Promise.all([makeNamespace(cluster), makeNamespace(cluster)]);
+  const world = new World(cluster, operator, tenant);
+  const { stdout: chart } = await cluster.helm([
+    ...['template', operator, CHART, '-n', operator, '--set', `fullnameOverride=${operator}`],
+    ...TEMPLATES.flatMap((name) => ['--show-only', `templates/${name}`]),
+  ]);
+  await cluster.kubectl(['create', '-f', '-'], { input: chart });
+  const accounts = Object.entries(ACCOUNTS).flatMap(([name, powers]) =>
+    account(tenant, name, powers),
+  );
+  const list = { apiVersion: 'v1', kind: 'List', items: accounts };
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(list) });
+  await world.start(options);
+  return world;
+}
+
+function account(namespace: string, name: string, powers: readonly string[]): object[] {
+  const metadata = { namespace, name };
+  const rbac = 'rbac.authorization.k8s.io';
+  const serviceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata };
+  if (powers.length === 0) return [serviceAccount];
+  return [
+    serviceAccount,
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'Role',
+      metadata,
+      rules: [
+        {
+          apiGroups: [GROUP],
+          resources: powers.map((power) => `${PLURAL}/${power}`),
+          verbs: ['create'],
+        },
+      ],
+    },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata,
+      roleRef: { apiGroup: rbac, kind: 'Role', name },
+      subjects: [{ kind: 'ServiceAccount', name, namespace }],
+    },
+  ];
+}
