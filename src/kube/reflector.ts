@@ -110,10 +110,10 @@ export class Reflector<T extends StoredObject> {
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { path, log, random } = this.#options;
     if (isGone(error)) this.#resumeFrom = undefined;
-    this.#failures += 1;
+    this.#failures = isGone(error) ? 1 : this.#failures + 1;
     const waitMs = Math.round(backoffMs(BACKOFF, this.#failures, error, random));
     log.warn(
-      { path, error, failures: this.#failures, waitMs },
+      { path, err: error, failures: this.#failures, waitMs },
       'list or watch failed; trying again',
     );
     await sleep(waitMs, signal);

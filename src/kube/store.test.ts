@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Log } from './log.ts';
+import { type Change, Store } from './store.ts';
+
+interface Thing {
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+  };
+}
+
+const ignore: Log['info'] = () => {};
+const log: Log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function thing(version: number, uid = 'first', name = 'a'): Thing {
+  return { metadata: { name, uid, resourceVersion: `${version}` } };
+}
+
+function open() {
+  const store = new Store<Thing>(log);
+  const changes: Change<Thing>[] = [];
+  store.subscribe((change) => changes.push(change));
+  return { store, changes };
+}
+
+test('in whatever order versions arrive, the newest stays, and changes only go forward', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 1_000_000 }), { minLength: 1 }), (versions) => {
+      const { store, changes } = open();
+      for (const version of versions) store.put(thing(version));
+      expect(store.get(undefined, 'a')).toEqual(thing(Math.max(...versions)));
+      const told = changes.map(({ object }) => Number(object.metadata.resourceVersion));
+      expect(told).toEqual([...new Set(told)].sort((one, other) => one - other));
+    }),
+  );
+});
+
+test('versions are compared as integers of any size', () => {
+  const { store } = open();
+  store.put(thing(9));
+  store.put(thing(10));
+  expect(store.get(undefined, 'a')).toEqual(thing(10));
+});
+
+test('what we removed does not come back by an older event or list, its successor does', () => {
+  const { store, changes } = open();
+  store.put(thing(1));
+  store.remove(thing(1));
+  store.put(thing(2));
+  store.replace([thing(2)], '3');
+  expect(store.list()).toEqual([]);
+  store.put(thing(9, 'second'));
+  store.deleted(thing(5));
+  expect(store.list()).toEqual([thing(9, 'second')]);
+  expect(changes.map(({ type }) => type)).toEqual(['upsert', 'delete', 'upsert']);
+});
+
+test('a list deletes what it lacks, but not what is newer than it', () => {
+  const { store, changes } = open();
+  store.put(thing(1, 'old', 'old'));
+  store.put(thing(8, 'new', 'new'));
+  store.replace([thing(3, 'kept', 'kept')], '5');
+  expect(store.list().map(({ metadata }) => metadata.name)).toEqual(['new', 'kept']);
+  expect(changes[2]).toEqual({ type: 'delete', object: thing(1, 'old', 'old') });
+});
+
+test('a change tells what was there before', () => {
+  const { store, changes } = open();
+  store.put(thing(1));
+  store.put(thing(2));
+  expect(changes).toEqual([
+    { type: 'upsert', object: thing(1) },
+    { type: 'upsert', object: thing(2), previous: thing(1) },
+  ]);
+});

@@ -1,0 +1,225 @@
+import { join } from 'node:path';
+import type { V1ConfigMap } from '@kubernetes/client-node';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import type { Kube } from '../../../src/kube/client.ts';
+import { isGone, isUnauthorized } from '../../../src/kube/errors.ts';
+import { Reflector, type ReflectorOptions } from '../../../src/kube/reflector.ts';
+import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
+import { connectAsRobot, eventually, memoryLog, NAMESPACE, prepare } from './cluster.ts';
+import { type FaultyNetwork, startProxy } from './proxy.ts';
+
+const PATH = `/api/v1/namespaces/${NAMESPACE}/configmaps`;
+let plane: ControlPlane;
+let kube: Kube;
+let proxy: FaultyNetwork;
+let proxied: Kube;
+let credentialsDir: string;
+
+beforeAll(async () => {
+  plane = await startControlPlane({ controllerManager: false });
+  await prepare(plane);
+  kube = await connectAsRobot(plane);
+}, 60_000);
+
+afterAll(async () => {
+  kube?.close();
+  await plane?.stop();
+});
+
+beforeEach(async () => {
+  await kube.request('DELETE', PATH);
+  proxy = await startProxy(plane.server);
+  credentialsDir = join(plane.dir, 'reflector');
+  proxied = await connectAsRobot(plane, proxy.port, credentialsDir);
+  onTestFinished(async () => {
+    proxied.close();
+    await proxy[Symbol.asyncDispose]();
+  });
+});
+
+function isOf(map: V1ConfigMap | undefined): string | undefined {
+  const { is } = map?.data ?? {};
+  return is;
+}
+
+/** A running reflector of ConfigMaps, with everything that it said. */
+async function reflect(options: Partial<ReflectorOptions<V1ConfigMap>> = {}) {
+  const log = memoryLog();
+  const changes: string[] = [];
+  const reflector = new Reflector<V1ConfigMap>({ kube: proxied, path: PATH, log, ...options });
+  reflector.subscribe(({ type, object }) => {
+    changes.push(`${type} ${object.metadata?.name} ${isOf(object)}`);
+  });
+  const stop = new AbortController();
+  const running = reflector.run(stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await running;
+  });
+  await reflector.synced;
+  const value = (name: string) => isOf(reflector.get(NAMESPACE, name));
+  return { reflector, log, changes, value };
+}
+
+async function write(name: string, is: string): Promise<V1ConfigMap> {
+  const { body } = await kube.request('PATCH', `${PATH}/${name}`, {
+    query: { fieldManager: 'test', force: true },
+    contentType: 'application/apply-patch+yaml',
+    body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { is } },
+  });
+  return body as V1ConfigMap;
+}
+
+async function erase(name: string): Promise<void> {
+  await kube.request('DELETE', `${PATH}/${name}`);
+}
+
+test('it lists what is there and follows every change', async () => {
+  await write('a', '1');
+  const { reflector, changes, value } = await reflect();
+  expect(value('a')).toBe('1');
+  await write('a', '2');
+  const b = await write('b', '1');
+  await erase('a');
+  await eventually(() =>
+    expect(changes).toEqual(['upsert a 1', 'upsert a 2', 'upsert b 1', 'delete a 2']),
+  );
+  expect(reflector.list().map((each) => each.metadata?.name)).toEqual(['b']);
+  expect(BigInt(reflector.lastSeenResourceVersion ?? 0)).toBeGreaterThan(
+    BigInt(b.metadata?.resourceVersion ?? 0),
+  );
+});
+
+test('more than a page is listed whole', async () => {
+  const names = Array.from({ length: 1_100 }, (_, index) => `many-${index}`);
+  for (let from = 0; from < names.length; from += 50) {
+    await Promise.all(
+      names
+        .slice(from, from + 50)
+        .map((name) => kube.request('POST', PATH, { body: { metadata: { name } } })),
+    );
+  }
+  const { reflector } = await reflect();
+  expect(new Set(reflector.list().map((each) => each.metadata?.name))).toEqual(new Set(names));
+}, 60_000);
+
+test('a watch that is cut half-way is resumed without a new list, and nothing is missed', async () => {
+  const { changes, log } = await reflect();
+  for (let turn = 1; turn <= 5; turn += 1) {
+    await write('a', `${turn}`);
+    if (turn % 2 === 0) await eventually(() => expect(changes).toContain(`upsert a ${turn}`));
+    proxy.cut();
+  }
+  await eventually(() =>
+    expect(changes).toEqual([1, 2, 3, 4, 5].map((turn) => `upsert a ${turn}`)),
+  );
+  expect(log.lines.filter(({ message }) => message === 'listed')).toHaveLength(1);
+});
+
+test('a connection on which nothing comes any more is given up', async () => {
+  const { reflector, value } = await reflect({ idleTimeoutMs: 700 });
+  await write('a', '1');
+  await eventually(() => expect(value('a')).toBe('1'));
+  proxy.swallow();
+  await write('a', '2');
+  await eventually(() => expect(value('a')).toBe('2'));
+  expect(reflector.lastContactAt).toBeGreaterThan(Date.now() - 10_000);
+});
+
+test('watches that end by themselves are opened again', async () => {
+  const { value, log } = await reflect({ watchSeconds: 1 });
+  const opened = proxy.opened;
+  await eventually(() => expect(log.lines.length).toBeGreaterThanOrEqual(1));
+  for (let turn = 1; turn <= 3; turn += 1) {
+    await write('a', `${turn}`);
+    await eventually(() => expect(value('a')).toBe(`${turn}`));
+    await eventually(() => expect(Date.now() % 1_000).toBeLessThan(100));
+  }
+  expect(proxy.opened - opened).toBeLessThanOrEqual(1);
+});
+
+test('it outlives a restart of the API server', async () => {
+  const { value } = await reflect();
+  await plane.components.apiserver.kill();
+  await plane.components.apiserver.restart();
+  await write('a', '1');
+  await eventually(() => expect(value('a')).toBe('1'));
+}, 60_000);
+
+test('when history is compacted it lists again, and what vanished meanwhile is deleted', async () => {
+  await write('stays', '1');
+  await write('goes', '1');
+  const { reflector, changes, value, log } = await reflect();
+  proxy.accepting = false;
+  proxy.cut();
+  await erase('goes');
+  await write('stays', '2');
+  await plane.components.etcd.compact();
+  await plane.components.apiserver.restart();
+  proxy.accepting = true;
+  await eventually(() => expect(value('stays')).toBe('2'), 40_000);
+  expect(log.lines.some(({ err }) => isGone(err))).toBe(true);
+  expect(reflector.get(NAMESPACE, 'goes')).toBeUndefined();
+  expect(changes.slice(2)).toEqual(['delete goes 1', 'upsert stays 2']);
+}, 60_000);
+
+test('an expired token stops nothing: it goes on with the next one in the file', async () => {
+  const { value, log } = await reflect();
+  await plane.serviceAccountCredentials(credentialsDir, NAMESPACE, 'robot', { seconds: -120 });
+  const refused = () => expect(log.lines.some(({ err }) => isUnauthorized(err))).toBe(true);
+  await eventually(() => {
+    proxy.cut();
+    return eventually(refused, 1_000);
+  });
+  await write('a', '1');
+  await plane.serviceAccountCredentials(credentialsDir, NAMESPACE, 'robot');
+  await eventually(() => expect(value('a')).toBe('1'));
+});
+
+test('it shows our own writes at once, and older events do not undo them', async () => {
+  const { reflector, changes, value } = await reflect();
+  proxy.accepting = false;
+  proxy.cut();
+  await write('a', '1');
+  reflector.put(await write('a', '2'));
+  const gone = await write('b', '1');
+  await erase('b');
+  reflector.put(gone);
+  reflector.remove(gone);
+  expect(value('a')).toBe('2');
+  expect(reflector.get(NAMESPACE, 'b')).toBeUndefined();
+  proxy.accepting = true;
+  await write('last', '1');
+  await eventually(() => expect(value('last')).toBe('1'));
+  expect(changes).toEqual(['upsert a 2', 'upsert b 1', 'delete b 1', 'upsert last 1']);
+});
+
+test('an object that does not parse is left out, and a subscriber that throws is logged', async () => {
+  await write('bad', '1');
+  const { reflector, log, value } = await reflect({
+    parse: (object) => {
+      const map = object as V1ConfigMap;
+      if (map.metadata?.name === 'bad') throw new TypeError('not what it should be');
+      return map;
+    },
+  });
+  reflector.subscribe(() => {
+    throw new Error('a broken subscriber');
+  });
+  await write('good', '1');
+  await write('good', '2');
+  await eventually(() => expect(value('good')).toBe('2'));
+  expect(log.lines.filter(({ message }) => message === 'a subscriber threw')).toHaveLength(2);
+  expect(reflector.get(NAMESPACE, 'bad')).toBeUndefined();
+});
+
+test('stopped before it is in step, it says so to whoever waits', async () => {
+  proxy.accepting = false;
+  const reflector = new Reflector<V1ConfigMap>({ kube: proxied, path: PATH, log: memoryLog() });
+  const stop = new AbortController();
+  const running = reflector.run(stop.signal);
+  stop.abort(new Error('stopped'));
+  await running;
+  await expect(reflector.synced).rejects.toThrow('stopped');
+  expect(reflector.isSynced).toBe(false);
+});
