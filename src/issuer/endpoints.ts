@@ -26,7 +26,7 @@ export function publicDocument(choose: (set: ServedSet) => PublicDocument): Endp
   return (services) => (request, response) => {
     const { set } = locate(services, request, response);
     if (set === undefined || services.freshness.age() >= PUBLISH_UNCONFIRMED) throw unavailable();
-    sendDocument(response, choose(set));
+    sendDocument(request, response, choose(set));
   };
 }
 

@@ -32,6 +32,7 @@ export interface FreshnessOptions {
 }
 
 const RETRY = { baseMs: 200, maxMs: 15 * SECOND, jitter: 0.5 };
+const LONGEST_LIST = 10 * SECOND;
 /** An HTTP date has whole seconds. */
 const DATE_RESOLUTION = SECOND;
 
@@ -92,10 +93,14 @@ export class Freshness {
   }
 
   async #confirm(signal: AbortSignal): Promise<boolean> {
-    const { kube, path, query, copy, clock, log } = this.#options;
+    const { kube, path, query, copy, clock, log, maxStaleness } = this.#options;
     const [wall, monotonic] = [clock(), performance.now()];
     // Without a resourceVersion the answer is consistent: not older than the question.
-    const { body, date } = await kube.request('GET', path, { query, signal });
+    const { body, date } = await kube.request('GET', path, {
+      query,
+      signal,
+      timeoutMs: Math.min(LONGEST_LIST, maxStaleness / 4),
+    });
     this.#skew = date === undefined ? 0 : apart(date.getTime(), wall, clock());
     const listing = asListing(body);
     if (!holds(copy, listing)) {

@@ -137,7 +137,7 @@ function follow(keyrings: Keyrings, change: Change<KeySecret>, now: number, log:
     const kids = set?.ring.keys.map(({ kid, state }) => `${state} ${kid}`);
     log.info({ ...secret, standing, kids }, 'Loaded a keyring.');
   } else {
-    const kept = set === undefined ? 'the set is not served' : 'the last good copy is';
+    const kept = set === undefined ? 'the set is not served' : 'the last good copy is in use';
     log.error({ ...secret, damage }, `A key Secret is damaged; ${kept}.`);
   }
 }

@@ -5,14 +5,23 @@ import { Refusal, type RefusalCode } from './refusals.ts';
 import type { PublicDocument } from './served.ts';
 
 /** Answers with a document that anyone may read, from anywhere; 304 where the client has it. */
-export function sendDocument(response: Response, document: PublicDocument): void {
+export function sendDocument(request: Request, response: Response, document: PublicDocument): void {
   response.set({
     'Access-Control-Allow-Origin': '*',
     'Cache-Control': document.cacheControl,
-    'Content-Type': document.contentType,
     ETag: document.etag,
   });
-  response.send(document.body);
+  if (hasAlready(request, document)) response.status(304).end();
+  else response.set('Content-Type', document.contentType).send(document.body);
+}
+
+/**
+ * RFC 9110 section 13.1.2. Not `request.fresh`, which sends the body again to every client that
+ * says `Cache-Control: no-cache`, and `fetch` says so whenever it asks by tag.
+ */
+function hasAlready(request: Request, { etag }: PublicDocument): boolean {
+  const tags = (request.get('if-none-match') ?? '').split(',').map((tag) => tag.trim());
+  return tags.some((tag) => tag === '*' || tag.replace(/^W\//, '') === etag);
 }
 
 /** Answers with something that only the caller may see. */

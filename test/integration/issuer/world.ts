@@ -130,6 +130,7 @@ export class World implements AsyncDisposable {
     await this.#admin.request('PUT', this.secretPath(ring), { body: { ...secret, stringData } });
   }
 
+  /** A Secret named after the owner of `ring`, with other entries where `damage` has them. */
   async create(ring: Keyring, damage: Readonly<Record<string, string>>): Promise<void> {
     const secret = this.#secret(ring);
     const stringData = { ...secret.stringData, ...damage };
@@ -223,8 +224,9 @@ export class World implements AsyncDisposable {
   }
 }
 
-export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const cluster = await sharedCluster();
+/** @param shared - another control plane than the one that all tests share, where it comes to harm. */
+export async function startWorld(options: WorldOptions = {}, shared?: Cluster): Promise<World> {
+  const cluster = shared ?? (await sharedCluster());
   const [operator, tenant] = await Promise.all([makeNamespace(cluster), makeNamespace(cluster)]);
   const world = new World(cluster, operator, tenant);
   const { stdout: chart } = await cluster.helm([

@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HOUR, MINUTE, SECOND } from '../../../src/api/constants.ts';
+import type { Keyring } from '../../../src/keys/keyring.ts';
+import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
+import { eventually } from '../../support/eventually.ts';
+import { aKeyring } from '../../support/keyrings.ts';
+import { json, startWorld, type World } from './world.ts';
+
+let plane: ControlPlane;
+let world: World;
+let login: Keyring;
+/** How far this issuer's clock is off. */
+let skew = 0;
+
+beforeAll(async () => {
+  plane = await startControlPlane();
+  const options = { maxStaleness: 4 * SECOND, clockSkew: MINUTE, clock: () => Date.now() + skew };
+  world = await startWorld(options, plane);
+  login = await world.store(await aKeyring().with(world.identity('login')).build());
+});
+afterAll(async () => {
+  plane?.components.apiserver.resume();
+  await world?.[Symbol.asyncDispose]();
+  await plane?.stop();
+});
+
+async function sign() {
+  const response = await world.fetch(`/${world.tenant}/login/sign`, {
+    method: 'POST',
+    headers: {
+      'Content-Type': 'application/json',
+      Authorization: `Bearer ${await world.token('authority', login.issuer)}`,
+    },
+    body: '{"claims":{}}',
+  });
+  const { code } = await json<{ code?: string }>(response);
+  return { status: response.status, code, retryAfter: response.headers.get('retry-after') };
+}
+
+const lapsed = { status: 503, code: 'replica_lapsed', retryAfter: '10' };
+
+describe('a replica', () => {
+  it('goes on signing while nothing changes, far beyond R', async () => {
+    const until = Date.now() + 6 * SECOND;
+    await eventually(async () => {
+      expect((await sign()).status).toBe(200);
+      return Date.now() > until;
+    });
+  });
+
+  it('that is cut off publishes but signs no more after R, and recovers by itself', async () => {
+    plane.components.apiserver.pause();
+    await eventually(async () => expect(await sign()).toEqual(lapsed), { timeout: 20 * SECOND });
+    expect(world.issuer.ready()).toMatch(/last confirmed \d+ s ago/);
+    const jwks = await world.fetch(`/${world.tenant}/login/.well-known/jwks.json`);
+    expect(jwks.status).toBe(200);
+    plane.components.apiserver.resume();
+    await eventually(async () => expect((await sign()).status).toBe(200), { timeout: 20 * SECOND });
+    expect(world.issuer.ready()).toBe(true);
+  });
+
+  it('does not sign while its clock and the API server’s differ by more than S', async () => {
+    skew = -HOUR;
+    await eventually(async () => expect(await sign()).toEqual(lapsed));
+    expect(world.issuer.ready()).toMatch(/the clock differs from the API server's by \d+ s/);
+    skew = 0;
+    await eventually(async () => expect((await sign()).status).toBe(200));
+  });
+});
