@@ -77,9 +77,8 @@ test('serial numbers are positive, at most 20 octets, and never the same', async
 
 test('fingerprint, DER and PEM are what openssl makes of the same certificate', async () => {
   const { certificate } = await testKey();
-  expect(`sha256 Fingerprint=${fingerprint(certificate)}\n`).toBe(
-    x509(certificate, '-sha256', '-fingerprint'),
-  );
+  const printed = x509(certificate, '-sha256', '-fingerprint').split('=')[1];
+  expect(`${fingerprint(certificate)}\n`).toBe(printed);
   const der = execFileSync('openssl', ['x509', '-outform', 'DER'], { input: certificate });
   expect(certificateDer(certificate).equals(der)).toBe(true);
   expect(certificatePem(`some words\n${certificate}${certificate}`)).toBe(certificate);
@@ -94,10 +93,9 @@ test('the subject may have several parts and escapes', async () => {
     lifetime: DAY,
     now: NOW,
   });
-  expect(x509(certificate, '-subject', '-issuer')).toBe(
-    ['subject', 'issuer']
-      .map((name) => `${name}=CN = login.example.com, O = "Example, Inc.", C = DE\n`)
-      .join(''),
+  const name = 'C=DE,O=Example\\, Inc.,CN=login.example.com';
+  expect(x509(certificate, '-subject', '-issuer', '-nameopt', 'RFC2253')).toBe(
+    `subject=${name}\nissuer=${name}\n`,
   );
 });
 

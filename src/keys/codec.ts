@@ -14,6 +14,7 @@ export type KeyringEntries = Readonly<Record<string, string>>;
  * `<kid>.crt` (PEM) where it has them. The same ring gives the same text, byte for byte.
  *
  * @throws KeyringDamagedError when the ring could not be read back, so that none such is written.
+ * @throws RangeError when a time of the ring is not a time.
  */
 export function encodeKeyring(ring: Keyring): Record<string, string> {
   const keys = ring.keys.map(stored);
@@ -55,9 +56,15 @@ function partsOf({ kid, privateKey, certificate }: SigningKey): [string, string]
 
 function readDocument(entries: KeyringEntries): StoredKeyring {
   const json = parse(entryOf(entries, DOCUMENT));
-  if (typeof json === 'object' && json !== null && 'format' in json && Number(json.format) > FORMAT)
+  if (formatOf(json) > FORMAT)
     throw new KeyringDamagedError('FormatUnknown', DOCUMENT, `has a format above ${FORMAT}`);
   return KEYRING.read(json, 'keyring');
+}
+
+/** The version that a document says it has; one that says none is refused field by field. */
+function formatOf(json: unknown): number {
+  if (typeof json !== 'object' || json === null || !('format' in json)) return FORMAT;
+  return typeof json.format === 'number' ? json.format : FORMAT;
 }
 
 function parse(document: string): unknown {

@@ -70,6 +70,12 @@ const DOCUMENT_DAMAGE: readonly Case[] = [
     /a newer Signet: upgrade the controller/,
   ],
   ['the format is a text', put('1', 'format'), 'FieldInvalid', /keyring\.format is not one of 1;/],
+  [
+    'the format is odd',
+    put({ valueOf: 1, toString: 1 }, 'format'),
+    'FieldInvalid',
+    /not one of 1;/,
+  ],
   ['no format', put(undefined, 'format'), 'FieldInvalid', /keyring lacks the field "format"/],
   ['an unknown field', put(true, 'paused'), 'FieldInvalid', /has an unknown field "paused"/],
   [
