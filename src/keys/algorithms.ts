@@ -23,7 +23,7 @@ export type Algorithm =
 
 export type KeyType = 'RSA' | 'EC' | 'OKP';
 type Hash = 'SHA-256' | 'SHA-384' | 'SHA-512';
-export type Curve = 'P-256' | 'P-384' | 'P-521' | 'Ed25519';
+type Curve = 'P-256' | 'P-384' | 'P-521' | 'Ed25519';
 
 export interface KeyPair {
   readonly publicKey: KeyObject;
