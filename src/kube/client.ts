@@ -13,6 +13,7 @@ import {
 } from '@kubernetes/client-node';
 import { type Credentials, KubeconfigFile, ServiceAccountFolder } from './credentials.ts';
 import { ApiError } from './errors.ts';
+import type { StoredObject } from './store.ts';
 import { parseJson, Transport } from './transport.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -43,7 +44,7 @@ export interface WatchOptions {
 
 export interface WatchEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
-  readonly object: unknown;
+  readonly object: StoredObject;
 }
 
 export interface ConnectOptions {

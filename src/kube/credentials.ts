@@ -84,18 +84,16 @@ export class ServiceAccountFolder implements Credentials {
 
   #file(name: string): string {
     const path = join(this.#dir, name);
-    let text = '';
     try {
-      text = readFileSync(path, 'utf8').trim();
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-    }
-    if (text === '') {
+      const text = readFileSync(path, 'utf8').trim();
+      if (text === '') throw new Error('the file is empty');
+      return text;
+    } catch (cause) {
       throw new CredentialsError(
         `cannot read ${path}: mount a ServiceAccount token volume (token, ca.crt, namespace) there, or wait until it is filled`,
+        { cause },
       );
     }
-    return text;
   }
 }
 
@@ -111,8 +109,15 @@ export class KubeconfigFile implements Credentials {
     if (path !== undefined && !existsSync(path)) {
       throw new CredentialsError(`no kubeconfig at ${path}: create it, or give another path`);
     }
-    if (path === undefined) this.#config.loadFromDefault();
-    else this.#config.loadFromFile(path);
+    try {
+      if (path === undefined) this.#config.loadFromDefault();
+      else this.#config.loadFromFile(path);
+    } catch {
+      // The parser's message quotes the file, which holds credentials.
+      throw new CredentialsError(
+        `${path ?? 'the file that KUBECONFIG names'} cannot be read as a kubeconfig: try kubectl config view`,
+      );
+    }
     const cluster = this.#config.getCurrentCluster();
     if (!cluster?.server.startsWith('https:') || cluster.proxyUrl !== undefined) {
       throw new CredentialsError(

@@ -79,7 +79,6 @@ export const isNotFound = check(404);
 export const isGone = check(410);
 export const isForbidden = check(403);
 export const isUnauthorized = check(401);
-export const isInvalid = check(422);
 export const isTooManyRequests = check(429);
 
 /** No answer came: a write may or may not have happened. */

@@ -29,7 +29,7 @@ const SHORT_WATCH_MS = 1_000;
 
 interface Page {
   metadata: { resourceVersion: string; continue?: string };
-  items: unknown[];
+  items: StoredObject[];
 }
 
 /**
@@ -121,16 +121,17 @@ export class Reflector<T extends StoredObject> {
 
   async #relist(signal: AbortSignal): Promise<void> {
     const { path, log } = this.#options;
-    const objects: T[] = [];
+    const listed: StoredObject[] = [];
     let page: Page | undefined;
     do {
       page = await this.#page(signal, page?.metadata.continue);
-      for (const item of page.items) this.#parse(item, (object) => objects.push(object));
+      listed.push(...page.items);
     } while (page.metadata.continue);
     const { resourceVersion } = page.metadata;
-    this.#store.replace(objects, resourceVersion);
+    this.#store.retain(listed, resourceVersion);
+    for (const raw of listed) this.#upsert(raw);
     this.#progress(resourceVersion);
-    log.debug({ path, count: objects.length, resourceVersion }, 'listed');
+    log.debug({ path, count: listed.length, resourceVersion }, 'listed');
     this.#isSynced = true;
     this.#synced.resolve();
   }
@@ -167,36 +168,41 @@ export class Reflector<T extends StoredObject> {
     if (count === 0 && performance.now() - startedAt < SHORT_WATCH_MS) {
       throw new ApiError(0, 'Unreachable', `the watch of ${path} ended as soon as it began`);
     }
+    this.#contact();
   }
 
   #apply({ type, object }: WatchEvent): void {
-    if (type !== 'BOOKMARK') {
-      this.#parse(object, (parsed) => {
-        if (type === 'DELETED') this.#store.deleted(parsed);
-        else this.#store.put(parsed);
-      });
-    }
+    if (type === 'DELETED') this.#store.deleted(object, this.#parse(object));
+    else if (type !== 'BOOKMARK') this.#upsert(object);
     this.#progress(versionOf(object));
+  }
+
+  #upsert(raw: StoredObject): void {
+    const object = this.#parse(raw);
+    if (object !== undefined) this.#store.put(object);
   }
 
   #progress(resourceVersion: string): void {
     this.#resumeFrom = resourceVersion;
     this.#lastSeen = resourceVersion;
+    this.#contact();
+  }
+
+  #contact(): void {
     this.#lastContactAt = (this.#options.clock ?? Date.now)();
     this.#failures = 0;
   }
 
-  /** One object that does not parse must not hide all the others. */
-  #parse(raw: unknown, use: (object: T) => void): void {
+  /** One object that does not parse must not hide the others, nor its own last good state. */
+  #parse(raw: StoredObject): T | undefined {
     const { parse = (object: unknown) => object as T, path, log } = this.#options;
-    let object: T;
     try {
-      object = parse(raw);
+      return parse(raw);
     } catch (error) {
-      log.error({ path, err: error }, 'an object is not what it should be; it is left out');
-      return;
+      const { namespace, name } = raw.metadata ?? {};
+      log.error({ path, namespace, name, err: error }, 'an object is not what it should be');
+      return undefined;
     }
-    use(object);
   }
 }
 
@@ -204,8 +210,7 @@ function isPage(body: unknown): body is Page {
   return typeof body === 'object' && body !== null && 'items' in body && Array.isArray(body.items);
 }
 
-function versionOf(object: unknown): string {
-  const { metadata } = object as StoredObject;
+function versionOf({ metadata }: StoredObject): string {
   const version = metadata?.resourceVersion;
   if (version === undefined)
     throw new ApiError(500, 'NoVersion', 'an event has no resourceVersion');

@@ -49,7 +49,8 @@ test('what we removed does not come back by an older event or list, its successo
   store.put(thing(1));
   store.remove(thing(1));
   store.put(thing(2));
-  store.replace([thing(2)], '3');
+  store.retain([thing(2)], '3');
+  store.put(thing(2));
   expect(store.list()).toEqual([]);
   store.put(thing(9, 'second'));
   store.deleted(thing(5));
@@ -61,9 +62,10 @@ test('a list deletes what it lacks, but not what is newer than it', () => {
   const { store, changes } = open();
   store.put(thing(1, 'old', 'old'));
   store.put(thing(8, 'new', 'new'));
-  store.replace([thing(3, 'kept', 'kept')], '5');
+  store.put(thing(3, 'kept', 'kept'));
+  store.retain([thing(3, 'kept', 'kept')], '5');
   expect(store.list().map(({ metadata }) => metadata.name)).toEqual(['new', 'kept']);
-  expect(changes[2]).toEqual({ type: 'delete', object: thing(1, 'old', 'old') });
+  expect(changes[3]).toEqual({ type: 'delete', object: thing(1, 'old', 'old') });
 });
 
 test('a change tells what was there before', () => {

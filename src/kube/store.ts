@@ -60,26 +60,25 @@ export class Store<T extends StoredObject> {
     this.#notify({ type: 'delete', object: held });
   }
 
-  /** The server says that it is deleted. */
-  deleted(object: T): void {
+  /** The server says that it is deleted. @param last its last state, where that could be read. */
+  deleted(object: StoredObject, last?: T): void {
     const held = this.#objects.get(keyOf(object));
     this.#gone.delete(uidOf(object));
     if (held === undefined || versionOf(held) > versionOf(object)) return;
     this.#objects.delete(keyOf(object));
-    this.#notify({ type: 'delete', object });
+    this.#notify({ type: 'delete', object: last ?? held });
   }
 
   /** A whole list as of a version: what is not in it, and not newer than it, is gone. */
-  replace(objects: readonly T[], version: string): void {
-    const keys = new Set(objects.map(keyOf));
-    const uids = new Set(objects.map(uidOf));
+  retain(listed: readonly StoredObject[], version: string): void {
+    const keys = new Set(listed.map(keyOf));
+    const uids = new Set(listed.map(uidOf));
     for (const [key, held] of this.#objects) {
       if (keys.has(key) || versionOf(held) > BigInt(version)) continue;
       this.#objects.delete(key);
       this.#notify({ type: 'delete', object: held });
     }
     for (const uid of this.#gone) if (!uids.has(uid)) this.#gone.delete(uid);
-    for (const object of objects) this.put(object);
   }
 
   #notify(change: Change<T>): void {

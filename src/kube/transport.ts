@@ -23,6 +23,8 @@ export interface Answer {
 export const DEFAULT_TIMEOUT_MS = 10_000;
 /** Enough for every watch of a controller and its concurrent calls. */
 const MAX_CONNECTIONS = 32;
+/** An idle connection may have died in silence: better a new one. */
+const IDLE_MS = 60_000;
 
 /**
  * HTTPS to the API server over one kept pool of connections. HTTP/1.1 on purpose: over HTTP/2 one
@@ -114,7 +116,12 @@ export class Transport {
   /** A changed CA or certificate makes a new pool; calls under way in the old one come to their end. */
   #agent(tls: object): Agent {
     if (this.#pool === undefined || this.#poolTls !== tls) {
-      this.#pool = new Agent({ ...tls, keepAlive: true, maxSockets: MAX_CONNECTIONS });
+      this.#pool = new Agent({
+        ...tls,
+        keepAlive: true,
+        maxSockets: MAX_CONNECTIONS,
+        timeout: IDLE_MS,
+      });
       this.#poolTls = tls;
     }
     return this.#pool;
