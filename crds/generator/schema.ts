@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 
 /** A CEL rule as a CRD carries it. */
-export interface ValidationRule {
+interface ValidationRule {
   readonly rule: string;
   readonly message: string;
   readonly messageExpression?: string;

@@ -173,7 +173,7 @@ export interface CertificateSpec {
   /**
    * The subject, and so the issuer, of the certificate: CN first, then if wanted O, OU, L, ST, C
    * or DC, as in "CN=login.example.com, O=Example". A comma within a value is written "\,".
-   * Default: CN= and the name of the set.
+   * Default: CN= and the host of the issuer.
    */
   readonly subject?: string;
   /**

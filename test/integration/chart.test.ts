@@ -1,10 +1,13 @@
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import type { Cluster } from '../controlplane/cluster.ts';
 import { makeNamespace, sharedCluster } from '../support/cluster.ts';
 
-const CHART = join(import.meta.dirname, '..', '..', 'charts', 'signet');
+const ROOT = join(import.meta.dirname, '..', '..');
+const CHART = join(ROOT, 'charts', 'signet');
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -168,6 +171,7 @@ describe('A wrong value is refused:', () => {
     ['replica=2', "at '': additional properties 'replica' not allowed"],
     ['issuer.service.prot=80', "at '/issuer/service': additional properties 'prot' not allowed"],
     ['replicas=0', "at '/replicas': minimum: got 0, want 1"],
+    ['logLevel=loud', "at '/logLevel': value must be one of 'debug', 'info'"],
     ['replicas=two', "at '/replicas': got string, want integer"],
     ['clockSkew=null', "at '': missing property 'clockSkew'"],
     [
@@ -195,8 +199,8 @@ const PERMISSIONS = [
   'Role signet-controller: coordination.k8s.io leases: create',
   'Role signet-controller: coordination.k8s.io leases [signet-controller]: get update',
   'Role signet-controller: "" serviceaccounts/token [signet-issuer]: create',
-  'ClusterRole signet-controller: signet.dev signingkeysets: get list watch update patch',
-  'ClusterRole signet-controller: signet.dev signingkeysets/status: update patch',
+  'ClusterRole signet-controller: signet.dev signingkeysets: get list watch patch',
+  'ClusterRole signet-controller: signet.dev signingkeysets/status: update',
   'ClusterRole signet-controller: "" namespaces: get list watch',
   'ClusterRole signet-controller: "" configmaps: get list watch create update delete',
   'ClusterRole signet-controller: "" events: create patch',
@@ -259,6 +263,18 @@ describe('Permissions', () => {
 });
 
 describe('The pod', () => {
+  test('gives each command only flags that it knows', async () => {
+    const help = await promisify(execFile)(process.execPath, ['src/main.ts', '--help'], {
+      cwd: ROOT,
+    });
+    const known = [...help.stdout.matchAll(/^ +(--\S+) /gm)].map(([, flag]) => flag);
+    for (const { name, args } of (await podSpec()).containers) {
+      const [command, ...flags] = args;
+      expect(command).toBe(name);
+      expect(known).toEqual(expect.arrayContaining(flags.map((flag) => flag.split('=')[0])));
+    }
+  });
+
   const CREDENTIALS = '/var/run/secrets/kubernetes.io/serviceaccount';
 
   test('mounts its own token into the controller, and into the issuer only what it is handed', async () => {
