@@ -1,10 +1,13 @@
 import express, { type Express, type RequestHandler } from 'express';
 import { PATHS } from './discovery.ts';
-import { type Endpoint, publicDocument, signEndpoint, tokenEndpoint } from './endpoints.ts';
 import { type Exchange, exchangeOf, observe } from './exchange.ts';
+import { setUnknown } from './locate.ts';
+import { publicDocument } from './public-document.ts';
 import { Refusal } from './refusals.ts';
-import { refuse, setUnknown } from './respond.ts';
-import type { Services } from './services.ts';
+import { refuse } from './respond.ts';
+import type { Endpoint, Services } from './services.ts';
+import { signEndpoint } from './sign.ts';
+import { tokenEndpoint } from './token.ts';
 
 interface Route {
   readonly name: string;

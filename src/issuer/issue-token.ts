@@ -3,7 +3,7 @@ import { HOUR, SECOND } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
 import { signJwt } from '../keys/jwt.ts';
 import type { Keyring, SigningKey } from '../keys/keyring.ts';
-import type { Holding } from './keyrings.ts';
+import { type Found, unavailable } from './locate.ts';
 import { Refusal } from './refusals.ts';
 
 export type TokenType = 'id_token' | 'access_token';
@@ -49,11 +49,12 @@ export interface IssuedToken {
  * @throws Refusal `set_deleted`, `keyring_unavailable`, `lifetime_invalid`, `lifetime_too_long`.
  */
 export async function issueToken(
-  holding: Holding,
+  found: Found,
   request: TokenRequest,
   now: number,
 ): Promise<IssuedToken> {
-  const { ring, key } = signer(holding);
+  const { ring } = found.set;
+  const key = signer(found);
   const issuedAt = Math.floor(now / SECOND);
   const expiresAt = issuedAt + lifetimeSeconds(ring, request.lifetime);
   const jti = randomUUID();
@@ -77,19 +78,20 @@ export async function issueToken(
 
 type Signer = SigningKey & Required<Pick<SigningKey, 'privateKey'>>;
 
-/** The one key of a set that signs, where the set signs at all. */
-export function signer({ set, standing }: Holding): { ring: Keyring; key: Signer } {
+/**
+ * The one key of a set that signs, where the set signs at all.
+ * @throws Refusal `set_deleted`, `keyring_unavailable`.
+ */
+export function signer({ set, standing }: Found): Signer {
   if (standing === 'retired') {
     throw new Refusal(
       'set_deleted',
       'Its keys still verify for a while; make the SigningKeySet again to go on signing.',
     );
   }
-  const key = set?.ring.keys.find((one) => one.state === 'current');
-  if (set === undefined || standing !== 'active' || key?.privateKey === undefined) {
-    throw new Refusal('keyring_unavailable', 'Ask again in a moment.');
-  }
-  return { ring: set.ring, key: { ...key, privateKey: key.privateKey } };
+  const key = set.ring.keys.find((one) => one.state === 'current');
+  if (standing !== 'active' || key?.privateKey === undefined) throw unavailable();
+  return { ...key, privateKey: key.privateKey };
 }
 
 function lifetimeSeconds({ maxLifetime }: Keyring, asked = Math.min(maxLifetime, HOUR)): number {

@@ -1,7 +1,8 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import type { Log } from '../telemetry/log.ts';
 import { type Exchange, exchangeOf } from './exchange.ts';
-import { Refusal, type RefusalCode } from './refusals.ts';
+import { setUnknown } from './locate.ts';
+import { Refusal } from './refusals.ts';
 import type { PublicDocument } from './served.ts';
 
 /** Answers with a document that anyone may read, from anywhere; 304 where the client has it. */
@@ -60,7 +61,8 @@ const SEND: Readonly<Record<Exchange['errors'], SendRefusal>> = {
     const issuer = holding?.set?.ring.issuer;
     if (bearer !== undefined && issuer !== undefined) {
       const error = bearer === 'challenge' ? '' : `, error="${bearer}"`;
-      response.set('WWW-Authenticate', `Bearer realm="${encodeURI(issuer)}"${error}`);
+      const realm = encodeURI(issuer).replaceAll('%25', '%');
+      response.set('WWW-Authenticate', `Bearer realm="${realm}"${error}`);
     }
     response.status(status).type('application/problem+json');
     response.json({ type: 'about:blank', title, status, detail: message, code, requestId });
@@ -89,11 +91,7 @@ function asRefusal(error: unknown): Refusal {
   const type = error instanceof Error && 'type' in error ? String(error.type) : '';
   const known = Object.hasOwn(FROM_EXPRESS, type) ? FROM_EXPRESS[type] : undefined;
   if (known !== undefined) return known;
-  const internal = new Refusal('internal_error' satisfies RefusalCode, 'The log says more.');
+  const internal = new Refusal('internal_error', 'The log says more.');
   internal.cause = error;
   return internal;
-}
-
-export function setUnknown(): Refusal {
-  return new Refusal('set_unknown', 'Ask under the issuer URL of a set: see kubectl get sks -A.');
 }

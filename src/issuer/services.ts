@@ -1,3 +1,4 @@
+import type { Request, Response } from 'express';
 import type { Log } from '../telemetry/log.ts';
 import type { Authorizer } from './authorize.ts';
 import type { Freshness } from './freshness.ts';
@@ -16,3 +17,8 @@ export interface Services {
   readonly log: Log;
   readonly metrics: IssuerMetrics;
 }
+
+/** Answers one row of the table of routes; whatever it throws becomes the route's error body. */
+export type Endpoint = (
+  services: Services,
+) => (request: Request, response: Response) => void | Promise<void>;

@@ -1,11 +1,17 @@
+import type { Request } from 'express';
 import { SECOND } from '../api/constants.ts';
 import { parseDuration } from '../api/duration.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { chooseAudience } from './audience.ts';
 import type { Caller } from './authorize.ts';
+import { readBody } from './body.ts';
+import { issue } from './issue.ts';
 import { isTokenType, SET_BY_ISSUER, type TokenRequest, type TokenType } from './issue-token.ts';
-import { isObject, type Json, type JsonObject } from './json.ts';
+import { isObject, type Json, type JsonObject, parseJson } from './json.ts';
+import { locate } from './locate.ts';
 import { Refusal } from './refusals.ts';
+import { sendPrivate } from './respond.ts';
+import type { Endpoint } from './services.ts';
 
 const MEMBERS: ReadonlySet<string> = new Set(['claims', 'lifetime', 'audience', 'type']);
 
@@ -15,6 +21,31 @@ const RESERVED: ReadonlySet<string> = new Set([...SET_BY_ISSUER, ...HEADER_PARAM
 
 const MAX_SUBJECT = 255;
 
+/** `POST /sign`: the issuing authority itself. */
+export const signEndpoint: Endpoint = (services) => async (request, response) => {
+  const found = locate(services, request, response);
+  const token = bearerToken(request);
+  const body = await readBody(request, response, 'application/json');
+  const issued = await issue(services, response, {
+    found,
+    token,
+    power: 'claims',
+    read: (ring, caller) => readSignRequest(parseJson(body), ring, caller),
+  });
+  const expiresAt = new Date(issued.expiresAt * SECOND).toISOString().replace('.000', '');
+  sendPrivate(response, { token: issued.token, kid: issued.kid, expiresAt });
+};
+
+/** RFC 6750 section 2.1. */
+function bearerToken(request: Request): string {
+  const [, token] = /^bearer +([\w.~+/-]+=*) *$/i.exec(request.get('authorization') ?? '') ?? [];
+  if (token !== undefined) return token;
+  throw new Refusal(
+    'token_required',
+    'Send a ServiceAccount token whose audience is the issuer: Authorization: Bearer <token>.',
+  );
+}
+
 /**
  * Reads the body of `POST /sign`: `{claims, lifetime?, audience?, type?}`. `lifetime` is a duration
  * such as `15m`, or seconds; `audience` one string or several, and may stand in the claims as `aud`
@@ -23,7 +54,7 @@ const MAX_SUBJECT = 255;
  *
  * @throws Refusal naming the member and what to send instead.
  */
-export function readSignRequest(body: Json, ring: Keyring, caller: Caller): TokenRequest {
+function readSignRequest(body: Json, ring: Keyring, caller: Caller): TokenRequest {
   if (!isObject(body)) {
     throw new Refusal('json_invalid', 'Send a JSON object: {"claims": {"sub": "…"}}.');
   }

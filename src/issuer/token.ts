@@ -1,20 +1,41 @@
 import type { Keyring } from '../keys/keyring.ts';
 import { chooseAudience } from './audience.ts';
 import type { Caller } from './authorize.ts';
+import { readBody } from './body.ts';
 import { CLIENT_CREDENTIALS } from './discovery.ts';
+import { issue } from './issue.ts';
 import type { TokenRequest } from './issue-token.ts';
+import { decodeUtf8 } from './json.ts';
+import { locate } from './locate.ts';
 import { Refusal } from './refusals.ts';
+import { sendPrivate } from './respond.ts';
+import type { Endpoint } from './services.ts';
 
 /** RFC 7523 section 2.2. */
 const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 /** RFC 8707 section 2 allows this one to be sent several times; RFC 6749 section 3.2 no other. */
 const REPEATABLE = 'resource';
 
-/** The form of a token request, each parameter once. */
-export type Form = URLSearchParams;
+/** `POST /oauth/token`: a token about the caller itself (RFC 6749 section 4.4, RFC 9068). */
+export const tokenEndpoint: Endpoint = (services) => async (request, response) => {
+  const found = locate(services, request, response);
+  const body = await readBody(request, response, 'application/x-www-form-urlencoded');
+  const form = readForm(decodeUtf8(body));
+  const issued = await issue(services, response, {
+    found,
+    token: readAssertion(form),
+    power: 'token',
+    read: (ring, caller) => readTokenRequest(form, ring, caller),
+  });
+  sendPrivate(response, {
+    access_token: issued.token,
+    token_type: 'Bearer',
+    expires_in: issued.expiresAt - issued.issuedAt,
+  });
+};
 
 /** @throws Refusal `parameter_repeated`. */
-export function readForm(text: string): Form {
+function readForm(text: string): URLSearchParams {
   const form = new URLSearchParams(text);
   const names = [...form.keys()].filter((name) => name !== REPEATABLE);
   if (new Set(names).size < names.length) {
@@ -27,7 +48,7 @@ export function readForm(text: string): Form {
  * The ServiceAccount token by which the caller proves who it is (RFC 7523 section 2.2).
  * @throws Refusal `grant_unsupported`, `token_required`.
  */
-export function readAssertion(form: Form): string {
+function readAssertion(form: URLSearchParams): string {
   if (!form.get('grant_type')) throw new Refusal('request_invalid', 'Send a grant_type.');
   if (form.get('grant_type') !== CLIENT_CREDENTIALS) {
     throw new Refusal('grant_unsupported', `Set grant_type to ${CLIENT_CREDENTIALS}.`);
@@ -48,7 +69,7 @@ export function readAssertion(form: Form): string {
  *
  * @throws Refusal `token_invalid`, `scope_unknown`, `audience_…`.
  */
-export function readTokenRequest(form: Form, ring: Keyring, caller: Caller): TokenRequest {
+function readTokenRequest(form: URLSearchParams, ring: Keyring, caller: Caller): TokenRequest {
   const { username } = caller;
   const clientId = form.get('client_id');
   if (!username.startsWith('system:serviceaccount:') || (clientId && clientId !== username)) {

@@ -4,7 +4,7 @@ import type { Keyring } from '../../../src/keys/keyring.ts';
 import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
 import { eventually } from '../../support/eventually.ts';
 import { aKeyring } from '../../support/keyrings.ts';
-import { json, startWorld, type World } from './world.ts';
+import { type Account, json, startWorld, type World } from './world.ts';
 
 let plane: ControlPlane;
 let world: World;
@@ -24,12 +24,12 @@ afterAll(async () => {
   await plane?.stop();
 });
 
-async function sign() {
+async function sign(account: Account = 'authority') {
   const response = await world.fetch(`/${world.tenant}/login/sign`, {
     method: 'POST',
     headers: {
       'Content-Type': 'application/json',
-      Authorization: `Bearer ${await world.token('authority', login.issuer)}`,
+      Authorization: `Bearer ${await world.token(account, login.issuer)}`,
     },
     body: '{"claims":{}}',
   });
@@ -57,6 +57,19 @@ describe('a replica', () => {
     plane.components.apiserver.resume();
     await eventually(async () => expect((await sign()).status).toBe(200), { timeout: 20 * SECOND });
     expect(world.issuer.ready()).toBe(true);
+  });
+
+  it('that cannot ask who calls lets nobody new in', async () => {
+    await world.token('both', login.issuer);
+    await plane.components.apiserver.kill();
+    expect(await sign('both')).toEqual({
+      status: 503,
+      code: 'authorization_unavailable',
+      retryAfter: '2',
+    });
+    await plane.components.apiserver.restart();
+    const recovered = async () => expect((await sign('both')).status).toBe(200);
+    await eventually(recovered, { timeout: 20 * SECOND });
   });
 
   it('does not sign while its clock and the API server’s differ by more than S', async () => {

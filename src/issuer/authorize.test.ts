@@ -1,0 +1,103 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { aKeyring } from '../../test/support/keyrings.ts';
+import { Authorizer, type Caller, type Power, type ReviewResult } from './authorize.ts';
+
+const ring = await aKeyring().build();
+const other = await aKeyring().with({ issuer: 'https://other.example.com/' }).build();
+const alice: Caller = { username: 'alice', groups: [], extra: {} };
+
+/** An API server of which the test says what it answers, and how often it was asked. */
+class Cluster {
+  readonly tokens = new Map([['alice’s token', alice]]);
+  readonly powers = new Set<Power>(['claims']);
+  asked = 0;
+  down = false;
+
+  async authenticate(token: string): Promise<Caller | undefined> {
+    this.asked += 1;
+    if (this.down) throw new Error('connection refused');
+    return this.tokens.get(token);
+  }
+
+  async mayCreate(_caller: Caller, power: Power): Promise<boolean> {
+    return this.powers.has(power);
+  }
+}
+
+let cluster: Cluster;
+let now: number;
+let results: ReviewResult[];
+let authorizer: Authorizer;
+
+beforeEach(() => {
+  cluster = new Cluster();
+  now = 0;
+  results = [];
+  authorizer = new Authorizer(
+    cluster,
+    () => now,
+    (result) => results.push(result),
+  );
+});
+
+const ask = (token = 'alice’s token', power: Power = 'claims', of = ring) =>
+  authorizer.authorize(token, power, of);
+
+describe('an authorization', () => {
+  it('counts for ten seconds and no longer, though the binding was revoked at once', async () => {
+    expect(await ask()).toEqual(alice);
+    cluster.powers.clear();
+    now = 9_999;
+    expect(await ask()).toEqual(alice);
+    now = 10_000;
+    await expect(ask()).rejects.toMatchObject({ code: 'permission_denied' });
+    expect(cluster.asked).toBe(2);
+    expect(results).toEqual(['allowed', 'cached', 'denied']);
+  });
+
+  it('that was refused is asked for again after two seconds', async () => {
+    cluster.powers.clear();
+    await expect(ask()).rejects.toMatchObject({ code: 'permission_denied' });
+    cluster.powers.add('claims');
+    now = 1_999;
+    await expect(ask()).rejects.toMatchObject({ code: 'permission_denied' });
+    now = 2_000;
+    expect(await ask()).toEqual(alice);
+  });
+
+  it('is asked for once by equal requests at the same time', async () => {
+    await Promise.all(Array.from({ length: 50 }, () => ask()));
+    expect(cluster.asked).toBe(1);
+  });
+
+  it.each([
+    ['token', () => ask('another token'), 'token_invalid'],
+    ['power', () => ask(undefined, 'token'), 'permission_denied'],
+  ])('is worth nothing for another %s', async (_what, asking, code) => {
+    await ask();
+    await expect(asking()).rejects.toMatchObject({ code });
+  });
+
+  it('is asked for again for another issuer', async () => {
+    await ask();
+    await ask(undefined, 'claims', other);
+    expect(cluster.asked).toBe(2);
+  });
+
+  it('that cannot be had is a refusal, and no decision that is kept', async () => {
+    cluster.down = true;
+    await expect(ask()).rejects.toMatchObject({ code: 'authorization_unavailable' });
+    cluster.down = false;
+    expect(await ask()).toEqual(alice);
+    expect(results).toEqual(['failed', 'allowed']);
+  });
+
+  it('that is known outlives the API server by its seconds, then nobody may', async () => {
+    await ask();
+    cluster.down = true;
+    now = 9_000;
+    expect(await ask()).toEqual(alice);
+    now = 10_000;
+    await expect(ask()).rejects.toMatchObject({ code: 'authorization_unavailable' });
+  });
+});

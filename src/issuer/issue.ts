@@ -1,0 +1,59 @@
+import type { Response } from 'express';
+import type { Keyring } from '../keys/keyring.ts';
+import type { Caller, Power } from './authorize.ts';
+import { exchangeOf, setName } from './exchange.ts';
+import { type IssuedToken, issueToken, signer, type TokenRequest } from './issue-token.ts';
+import type { Found } from './locate.ts';
+import { Refusal } from './refusals.ts';
+import type { Services } from './services.ts';
+
+export interface Issuing {
+  readonly found: Found;
+  /** The caller's ServiceAccount token. */
+  readonly token: string;
+  readonly power: Power;
+  /** Reads what is asked for, once it is known who asks. */
+  readonly read: (ring: Keyring, caller: Caller) => TokenRequest;
+}
+
+/** The one way to a signature: fresh keys, a caller who may, a request that is allowed. */
+export async function issue(
+  services: Services,
+  response: Response,
+  { found, token, power, read }: Issuing,
+): Promise<IssuedToken> {
+  const { authorizer, clock, freshness, log, metrics } = services;
+  const { ring } = found.set;
+  const current = ring.keys.find((key) => key.state === 'current');
+  let result = 'internal_error';
+  try {
+    freshness.require();
+    signer(found);
+    const caller = await authorizer.authorize(token, power, ring);
+    const request = read(ring, caller);
+    const issued = await issueToken(found, request, clock());
+    audit(log, exchangeOf(response).requestId, ring, caller, request, issued);
+    result = 'signed';
+    return issued;
+  } catch (error) {
+    if (error instanceof Refusal) result = error.code;
+    throw error;
+  } finally {
+    metrics.tokens.inc({ algorithm: current?.algorithm ?? 'none', result });
+  }
+}
+
+/** One line for each token: who, for which set, with which key, for whom, until when. */
+function audit(
+  log: Services['log'],
+  requestId: string,
+  ring: Keyring,
+  caller: Caller,
+  { type, audience }: TokenRequest,
+  { kid, jti, expiresAt }: IssuedToken,
+): void {
+  const who = { caller: caller.username, callerUid: caller.uid };
+  const what = { type, kid, jti, aud: audience, exp: expiresAt };
+  const set = setName(ring.owner);
+  log.info({ audit: 'TokenSigned', requestId, ...who, set, ...what }, 'Signed a token.');
+}

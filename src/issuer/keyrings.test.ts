@@ -1,0 +1,100 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { aKeyring } from '../../test/support/keyrings.ts';
+import { DAY, secretName } from '../api/constants.ts';
+import { encodeKeyring } from '../keys/codec.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { Keyrings, type KeySecret } from './keyrings.ts';
+import { requestedLocations } from './location.ts';
+
+function secretOf(ring: Keyring, createdAt = 0): KeySecret {
+  const data = Object.entries(encodeKeyring(ring)).map(([name, text]) => [
+    name,
+    Buffer.from(text).toString('base64'),
+  ]);
+  return {
+    metadata: { name: secretName(ring.owner.uid), creationTimestamp: new Date(createdAt) },
+    data: Object.fromEntries(data),
+  };
+}
+
+const ring = (uid: string, changes: Partial<Keyring> = {}, name = 'login') =>
+  aKeyring()
+    .with({ owner: { namespace: 'identity', name, uid, namespaceUid: 'n' }, ...changes })
+    .build();
+
+let keyrings: Keyrings;
+beforeEach(() => {
+  keyrings = new Keyrings();
+});
+
+const at = (host: string, ...segments: string[]) =>
+  keyrings.find(requestedLocations(host, segments))?.set?.ring.owner.uid;
+
+describe('a set', () => {
+  it('is found by the host and path of its issuer, and by its name on any host', async () => {
+    keyrings.load(secretOf(await ring('one', { issuer: 'https://a.example.com:8443/t' })));
+    keyrings.load(secretOf(await ring('two', { issuer: 'http://b.example.com/' }, 'two')));
+    expect(at('a.example.com:8443', 't')).toBe('one');
+    expect(at('A.example.com:8443', 't', '')).toBe('one');
+    expect(at('b.example.com:80')).toBe('two');
+    expect(at('anything', 'identity', 'two')).toBe('two');
+    expect(at('a.example.com', 't')).toBeUndefined();
+    expect(at('b.example.com', 'identity')).toBeUndefined();
+  });
+
+  it('that signs comes before one that does not, and the newer before the older', async () => {
+    const [retired, older, newer] = await Promise.all([
+      ring('retired', { retiredAt: 1 }),
+      ring('older'),
+      ring('newer'),
+    ]);
+    keyrings.load(secretOf(older, 1));
+    keyrings.load(secretOf(newer, 2));
+    keyrings.load(secretOf(retired, 3));
+    expect(at('login.example.com')).toBe('newer');
+    keyrings.load(secretOf({ ...newer, retiredAt: 2 }, 2));
+    expect(at('login.example.com')).toBe('older');
+  });
+
+  it('that continues another comes before it, though it is stored as long', async () => {
+    keyrings.load(secretOf(await ring('former'), 5));
+    keyrings.load(secretOf(await ring('later', { formerUids: ['former'] }), 5));
+    expect(at('login.example.com')).toBe('later');
+  });
+});
+
+describe('a set whose Secret is gone', () => {
+  it('is kept for a day', async () => {
+    keyrings.load(secretOf(await ring('lost')));
+    keyrings.remove(secretName('lost'), 0);
+    keyrings.expire(DAY - 1);
+    expect(at('login.example.com')).toBe('lost');
+    expect(keyrings.count()).toMatchObject({ active: 0, orphaned: 1 });
+    keyrings.expire(DAY);
+    expect(at('login.example.com')).toBeUndefined();
+    expect(keyrings.count()).toMatchObject({ orphaned: 0 });
+  });
+
+  it('gives way to the same set with other keys, not to another one', async () => {
+    keyrings.load(secretOf(await ring('lost')));
+    keyrings.remove(secretName('lost'), 0);
+    keyrings.load(secretOf(await ring('other', { issuer: 'https://other.example.com/' })));
+    expect(keyrings.count()).toMatchObject({ active: 1, orphaned: 1 });
+    keyrings.load(secretOf(await ring('same')));
+    expect(keyrings.count()).toMatchObject({ active: 2, orphaned: 0 });
+    expect(at('login.example.com')).toBe('same');
+  });
+
+  it('is one of a thousand at most', async () => {
+    const template = await ring('template');
+    for (let index = 0; index <= 1_000; index += 1) {
+      const uid = `lost-${index}`;
+      const owner = { ...template.owner, uid, name: uid };
+      keyrings.load(secretOf({ ...template, owner, issuer: `https://${uid}.example.com/` }));
+      keyrings.remove(secretName(uid), index);
+    }
+    expect(keyrings.count()).toMatchObject({ orphaned: 1_000 });
+    expect(at('lost-0.example.com')).toBeUndefined();
+    expect(at('lost-1000.example.com')).toBe('lost-1000');
+  });
+});

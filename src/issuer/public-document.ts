@@ -1,0 +1,20 @@
+import { DAY } from '../api/constants.ts';
+import { locate, unavailable } from './locate.ts';
+import { sendDocument } from './respond.ts';
+import type { PublicDocument, ServedSet } from './served.ts';
+import type { Endpoint } from './services.ts';
+
+/** How long, in milliseconds, a replica publishes what it could not confirm any more. */
+const PUBLISH_UNCONFIRMED = DAY;
+
+/**
+ * `GET` of a document that was made when the keyring was loaded. A replica that is cut off goes on
+ * for a day, because a stale answer refuses fewer tokens than none.
+ */
+export function publicDocument(choose: (set: ServedSet) => PublicDocument): Endpoint {
+  return (services) => (request, response) => {
+    const { set } = locate(services, request, response);
+    if (services.freshness.age() >= PUBLISH_UNCONFIRMED) throw unavailable();
+    sendDocument(request, response, choose(set));
+  };
+}
