@@ -64,14 +64,14 @@ export function auditEvents(file: string, filter: AuditFilter = {}): readonly Au
 }
 
 /** `signingkeysets/status`; the path for requests that are about no object. */
-export function resourceOf({ objectRef, requestURI }: AuditEvent): string {
+function resourceOf({ objectRef, requestURI }: AuditEvent): string {
   if (objectRef === undefined) return requestURI;
   const { resource, subresource } = objectRef;
   return subresource === undefined ? resource : `${resource}/${subresource}`;
 }
 
 /** A complete request that changes what is stored, successful or not. */
-export function isWrite(event: AuditEvent): boolean {
+function isWrite(event: AuditEvent): boolean {
   return (
     event.stage === 'ResponseComplete' &&
     WRITE_VERBS.has(event.verb) &&

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync, renameSync } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, glob, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildTools } from './build.ts';
 import { cacheDirectory, withLock } from './cache.ts';
@@ -53,7 +53,9 @@ function digest(): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/** Called by the holder of the lock, so a draft that is there was left by a run that was killed. */
 async function fill(home: string): Promise<void> {
+  for await (const abandoned of glob(`${home}.??????`)) await rm(abandoned, { recursive: true });
   const draft = await mkdtemp(`${home}.`);
   const progress = startProgress('Control plane');
   try {

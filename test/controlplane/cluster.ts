@@ -27,7 +27,7 @@ export interface Connection {
   readonly serviceAccountKey?: string;
 }
 
-export interface TokenOptions {
+interface TokenOptions {
   /** Lifetime; below 600 only where the cluster is ours. Default 3600. */
   readonly seconds?: number;
   /** Default: the API server's own. */

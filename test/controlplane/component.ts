@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Supervised, supervise, tail } from './supervise.ts';
 
+const START_ATTEMPTS = 3;
 const READY_TIMEOUT = 30_000;
 const PROBE_EVERY = 25;
 /** kube-apiserver would wait a minute for the watches that it serves. */
@@ -26,7 +27,11 @@ export interface ComponentSpec {
   readonly command: string;
   readonly args: readonly string[];
   readonly logFile: string;
-  readonly cwd: string;
+  readonly cwd?: string;
+  /** Added to our environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** How long `restart()` waits after SIGTERM, in milliseconds; default 500. */
+  readonly patience?: number;
   /** Resolves true when it serves; a rejection counts as false. */
   readonly ready: () => Promise<boolean>;
 }
@@ -47,7 +52,8 @@ export class StartError extends Error {
 export function component(spec: ComponentSpec): Component {
   let current: Supervised | undefined;
   const start = async (): Promise<void> => {
-    current = supervise(spec.name, spec.command, spec.args, spec);
+    const env = { ...process.env, ...spec.env };
+    current = supervise(spec.name, spec.command, spec.args, { ...spec, env });
     await untilReady(spec, current);
   };
   return {
@@ -63,7 +69,7 @@ export function component(spec: ComponentSpec): Component {
     pause: () => current?.signal('SIGSTOP'),
     resume: () => current?.signal('SIGCONT'),
     async restart() {
-      await current?.end(RESTART_PATIENCE);
+      await current?.end(spec.patience ?? RESTART_PATIENCE);
       await start();
     },
   };
@@ -80,4 +86,16 @@ async function untilReady(spec: ComponentSpec, process: Supervised): Promise<voi
     : await process.ended;
   await process.end(0);
   throw new StartError(spec.name, reason, tail(spec.logFile));
+}
+
+/** Runs `start`, which chooses free ports, again when somebody else took one of them meanwhile. */
+export async function withFreePorts<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start();
+    } catch (error) {
+      const again = error instanceof StartError && error.portTaken && attempt < START_ATTEMPTS;
+      if (!again) throw error;
+    }
+  }
 }

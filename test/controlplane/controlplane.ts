@@ -13,16 +13,14 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Binaries, findBinaries } from './binaries.ts';
 import { type Cluster, connectCluster, SERVICE_ACCOUNT_ISSUER } from './cluster.ts';
-import { type Component, component, StartError } from './component.ts';
+import { type Component, component, withFreePorts } from './component.ts';
 import { type ClusterCredentials, type KeyPairPem, makeCredentials } from './credentials.ts';
 import { compact, etcdArguments, etcdIsHealthy, etcdSocket } from './etcd.ts';
+import { freePort } from './port.ts';
 import { temporaryDirectory } from './supervise.ts';
-
-const START_ATTEMPTS = 3;
 
 /** Every request is one line when it is complete (a watch also when it begins). */
 const AUDIT_POLICY = {
@@ -39,7 +37,7 @@ export interface ControlPlaneOptions {
   readonly controllerManager?: boolean;
 }
 
-export interface Etcd extends Component {
+interface Etcd extends Component {
   /**
    * Forgets all history. A watch that resumes from before gets 410 once kube-apiserver, which
    * keeps recent events of its own, has been restarted too.
@@ -68,21 +66,18 @@ export interface ControlPlane extends Cluster {
  */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const binaries = await findBinaries();
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await start(binaries, options);
-    } catch (error) {
-      const again = error instanceof StartError && error.portTaken && attempt < START_ATTEMPTS;
-      if (!again) throw error;
-    }
-  }
+  return withFreePorts(() => start(binaries, options));
 }
 
 async function start(binaries: Binaries, options: ControlPlaneOptions): Promise<ControlPlane> {
   const directory = temporaryDirectory('signet-');
   const dir = directory.path;
-  const [credentials, ports] = await Promise.all([makeCredentials(dir), freePorts(2)]);
-  const site: Site = { dir, credentials, ...ports };
+  const [credentials, apiserverPort, controllerManagerPort] = await Promise.all([
+    makeCredentials(dir),
+    freePort(),
+    freePort(),
+  ]);
+  const site: Site = { dir, credentials, apiserverPort, controllerManagerPort };
   const components = {
     etcd: makeEtcd(site, binaries),
     apiserver: makeApiserver(site, binaries, options.apiserverArgs ?? []),
@@ -244,26 +239,4 @@ function isOk(port: number, path: string, ca: string, client?: KeyPairPem): Prom
     probe.on('timeout', () => probe.destroy(new Error('no answer')));
     probe.on('error', reject).end();
   });
-}
-
-/** Free now; a program that finds its port taken after all is started again on others. */
-async function freePorts(
-  count: 2,
-): Promise<{ apiserverPort: number; controllerManagerPort: number }> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.on('error', reject).listen(0, '127.0.0.1', () => {
-            const address = server.address();
-            if (address === null || typeof address === 'string') reject(new Error('no port'));
-            else resolve(address.port);
-          });
-        }),
-    ),
-  );
-  for (const server of servers) server.close();
-  const [apiserverPort = 0, controllerManagerPort = 0] = ports;
-  return { apiserverPort, controllerManagerPort };
 }

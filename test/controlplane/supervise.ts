@@ -50,19 +50,11 @@ export function supervise(
   options: ProcessOptions,
 ): Supervised {
   const log = openSync(options.logFile, 'a', 0o600);
-  const child = spawn('/bin/sh', ['-c', GUARDED, 'sh', command, ...args], {
-    cwd: options.cwd,
-    env: options.env ?? process.env,
-    stdio: ['pipe', log, log],
-    // Out of the terminal's group: Ctrl-C reaches us, and we end the children in order.
-    detached: true,
-  });
+  const child = spawnGuarded(command, args, { ...options, output: log });
   closeSync(log);
   const pid = child.pid;
   if (pid === undefined) throw new Error(`cannot start ${name}: /bin/sh did not start`);
-  child.stdin?.on('error', ignoreClosedPipe);
   const ended = once(child, 'exit').then(([code, signal]: unknown[]) => {
-    child.stdin?.end('\n');
     return signal === null ? `exit code ${code}` : `${signal}`;
   });
   const signal = (sent: NodeJS.Signals): void => {
@@ -85,6 +77,31 @@ export function supervise(
       clearTimeout(timer);
     },
   };
+}
+
+export interface GuardedOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Where both of its outputs go: a file's descriptor, or pipes to us. */
+  readonly output: number | 'pipe';
+}
+
+/** The same for a program whose end and output the caller follows. */
+export function spawnGuarded(
+  command: string,
+  args: readonly string[],
+  options: GuardedOptions,
+): ChildProcess {
+  const child = spawn('/bin/sh', ['-c', GUARDED, 'sh', command, ...args], {
+    cwd: options.cwd,
+    env: options.env ?? process.env,
+    stdio: ['pipe', options.output, options.output],
+    // Out of the terminal's group: Ctrl-C reaches us, and we end the children in order.
+    detached: true,
+  });
+  child.stdin?.on('error', ignoreClosedPipe);
+  child.on('exit', () => child.stdin?.end('\n'));
+  return child;
 }
 
 function isRunning(child: ChildProcess): boolean {

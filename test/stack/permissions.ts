@@ -1,0 +1,30 @@
+import { join } from 'node:path';
+import type { Cluster } from '../controlplane/cluster.ts';
+
+const CHART = join(import.meta.dirname, '..', '..', 'charts', 'signet');
+const RELEASE = 'signet';
+
+/** Where the operator lives. */
+export const NAMESPACE = 'signet-system';
+export const SERVICE_ACCOUNTS = {
+  controller: `${RELEASE}-controller`,
+  issuer: `${RELEASE}-issuer`,
+} as const;
+
+/** Everything of the chart but what needs a kubelet. */
+const TEMPLATES = ['crd', 'serviceaccounts', 'rbac-controller', 'rbac-issuer'];
+
+/** Installs the chart's CRD, ServiceAccounts and roles, exactly as it renders them. */
+export async function installPermissions(cluster: Cluster): Promise<void> {
+  const rendered = await cluster.helm([
+    ...['template', RELEASE, CHART, '--namespace', NAMESPACE],
+    ...TEMPLATES.flatMap((name) => ['--show-only', `templates/${name}.yaml`]),
+  ]);
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } };
+  const apply = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
+  await cluster.kubectl(apply, { input: JSON.stringify(namespace) });
+  await cluster.kubectl(apply, { input: rendered.stdout });
+  await cluster.kubectl([
+    ...['wait', 'crd/signingkeysets.signet.dev', '--for=condition=Established', '--timeout=10s'],
+  ]);
+}

@@ -1,0 +1,183 @@
+/**
+ * The whole of Signet from source, on a control plane: CRD and RBAC from the chart, controller and
+ * issuer as processes of their own with the chart's ServiceAccounts and nothing more.
+ *
+ *   const stack = await startStack();
+ *   stack.cluster.kubectl([...]);  stack.issuerUrl;  stack.controller.metricsUrl;
+ *   await stack.controller.kill();  await stack.controller.restart();
+ *   await stack.stop();
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Component, component, withFreePorts } from '../controlplane/component.ts';
+import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
+import { freePort } from '../controlplane/port.ts';
+import { installPermissions, NAMESPACE, SERVICE_ACCOUNTS } from './permissions.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+/** The kubelet renews a token at 80 % of its life. */
+const TOKEN_SECONDS = 3_600;
+const RENEW_EVERY = TOKEN_SECONDS * 800;
+const RETRY_AFTER = 5_000;
+const GRACEFUL_STOP = 5_000;
+
+export interface StackOptions {
+  /** Used, and not stopped in the end; default: one of its own. */
+  readonly controlPlane?: ControlPlane;
+  /** Default `http://<address of the issuer>`. */
+  readonly publicUrl?: string;
+  /** S; default 1s. */
+  readonly clockSkew?: string;
+  /** R; default 2s. */
+  readonly maxStaleness?: string;
+  /** Given to both, such as `--log-level=debug`. */
+  readonly args?: readonly string[];
+  /** Where `controller.log` and `issuer.log` go; default: the control plane's folder. */
+  readonly logDirectory?: string;
+}
+
+export interface StackProcess extends Component {
+  /** `http://127.0.0.1:<port>/metrics` */
+  readonly metricsUrl: string;
+}
+
+export interface Stack {
+  readonly controlPlane: ControlPlane;
+  /** Where `/<namespace>/<name>` answers. */
+  readonly issuerUrl: string;
+  /** The operator's own namespace. */
+  readonly namespace: string;
+  readonly controller: StackProcess;
+  readonly issuer: StackProcess;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything and waits until controller and issuer are ready.
+ *
+ * @throws StartError with the end of the log of what failed.
+ */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const controlPlane = options.controlPlane ?? (await startControlPlane());
+  const stopControlPlane = async (): Promise<void> => {
+    if (options.controlPlane === undefined) await controlPlane.stop();
+  };
+  try {
+    await installPermissions(controlPlane);
+    const stack = await withFreePorts(() => startProcesses(controlPlane, options));
+    return {
+      ...stack,
+      async stop() {
+        await stack.stop();
+        await stopControlPlane();
+      },
+    };
+  } catch (error) {
+    await stopControlPlane();
+    throw error;
+  }
+}
+
+async function startProcesses(controlPlane: ControlPlane, options: StackOptions): Promise<Stack> {
+  const dir = join(controlPlane.dir, 'signet');
+  mkdirSync(dir, { recursive: true });
+  const credentials = join(dir, 'controller');
+  const issuerCredentials = join(dir, 'issuer');
+  const renewal = await mountCredentials(controlPlane, credentials);
+  const address = `127.0.0.1:${await freePort()}`;
+  const issuerUrl = `http://${address}`;
+  const flags = [
+    ...['--namespace', NAMESPACE],
+    ...['--clock-skew', options.clockSkew ?? '1s'],
+    ...['--max-staleness', options.maxStaleness ?? '2s'],
+    ...(options.args ?? []),
+  ];
+  const place = { controlPlane, logDirectory: options.logDirectory ?? controlPlane.dir };
+  const controller = await signet(place, 'controller', [
+    ...flags,
+    ...['--public-url', options.publicUrl ?? issuerUrl],
+    ...['--credentials-dir', credentials],
+    ...['--issuer-service-account', SERVICE_ACCOUNTS.issuer],
+    ...['--issuer-credentials-dir', issuerCredentials],
+  ]);
+  const issuer = await signet(place, 'issuer', [
+    ...flags,
+    ...['--listen-address', address],
+    ...['--credentials-dir', issuerCredentials],
+  ]);
+  const processes = [controller, issuer];
+  const stop = async (): Promise<void> => {
+    renewal.stop();
+    await Promise.all(processes.map(end));
+  };
+  const started = await Promise.allSettled(processes.map((process) => process.restart()));
+  const failed = started.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    await stop();
+    throw failed.reason;
+  }
+  return { controlPlane, issuerUrl, namespace: NAMESPACE, controller, issuer, stop };
+}
+
+/** As a pod would be ended: SIGTERM, and SIGKILL for one that does not go. */
+async function end(process: Component): Promise<void> {
+  const late = setTimeout(() => void process.kill('SIGKILL'), GRACEFUL_STOP);
+  process.resume();
+  await process.kill('SIGTERM');
+  clearTimeout(late);
+}
+
+interface Place {
+  readonly controlPlane: ControlPlane;
+  readonly logDirectory: string;
+}
+
+async function signet(
+  { controlPlane, logDirectory }: Place,
+  command: 'controller' | 'issuer',
+  flags: readonly string[],
+): Promise<StackProcess> {
+  const metrics = `127.0.0.1:${await freePort()}`;
+  const { hostname, port } = new URL(controlPlane.server);
+  const program = component({
+    name: `the ${command}`,
+    command: process.execPath,
+    args: [join(ROOT, 'src', 'main.ts'), command, ...flags, '--metrics-address', metrics],
+    env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+    logFile: join(logDirectory, `${command}.log`),
+    patience: GRACEFUL_STOP,
+    ready: async () => (await fetch(`http://${metrics}/readyz`)).ok,
+  });
+  return Object.assign(program, { metricsUrl: `http://${metrics}/metrics` });
+}
+
+/** Does for the controller what the kubelet does for a pod, until stopped. */
+async function mountCredentials(
+  controlPlane: ControlPlane,
+  dir: string,
+): Promise<{ stop(): void }> {
+  const mount = (): Promise<void> =>
+    controlPlane.serviceAccountCredentials(dir, NAMESPACE, SERVICE_ACCOUNTS.controller, {
+      seconds: TOKEN_SECONDS,
+    });
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const renewIn = (milliseconds: number): void => {
+    timer = setTimeout(async () => {
+      const renewed = await mount().then(
+        () => true,
+        () => false,
+      );
+      if (!stopped) renewIn(renewed ? RENEW_EVERY : RETRY_AFTER);
+    }, milliseconds);
+    timer.unref();
+  };
+  await mount();
+  renewIn(RENEW_EVERY);
+  return {
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
