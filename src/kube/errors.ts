@@ -11,12 +11,10 @@ function redact(text: string): string {
   return clean.length > MAX_MESSAGE ? `${clean.slice(0, MAX_MESSAGE - 1)}…` : clean;
 }
 
-/** Reasons of our own, for when no answer came. `status` is 0 then. */
-export type NoAnswer = 'Unreachable' | 'Timeout' | 'Aborted';
-
 /**
  * What every failed call to the API server throws. Never holds a header, a token or a key.
- * `reason` is stable: the `reason` of the server's Status object, or a {@link NoAnswer}.
+ * `reason` is stable: the `reason` of the server's Status object or, when no answer came,
+ * `Unreachable`, `Timeout` or `Aborted`.
  */
 export class ApiError extends Error {
   override readonly name = 'ApiError';

@@ -20,7 +20,7 @@ export interface Answer {
   readonly text: string;
 }
 
-export const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
 /** Enough for every watch of a controller and its concurrent calls. */
 const MAX_CONNECTIONS = 32;
 /** An idle connection may have died in silence: better a new one. */

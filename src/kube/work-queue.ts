@@ -4,13 +4,13 @@ import { type Backoff, backoffMs } from './backoff.ts';
 // biome-ignore lint/suspicious/noConfusingVoidType: a process that asks for nothing returns nothing.
 export type PassResult = void | { readonly recheckAt?: number | undefined };
 
-export interface Pass {
+interface Pass {
   readonly key: string;
   readonly outcome: 'done' | 'failed';
   readonly durationMs: number;
 }
 
-export interface FailedPass {
+interface FailedPass {
   /** How many times in a row this key has failed. */
   readonly failures: number;
   readonly retryInMs: number;

@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect, type Kube } from '../../../src/kube/client.ts';
 import {
@@ -83,7 +84,12 @@ test('a stale resourceVersion is a conflict, and a patch is a merge patch', asyn
     kube.request('PUT', `${SECRETS}/one`, { body: Object.assign({}, body) }),
   );
   expect(isConflict(error)).toBe(true);
-  const secret = await kube.core.readNamespacedSecret({ namespace: NAMESPACE, name: 'one' });
+  const secret = await kube.core.patchNamespacedSecret(
+    { namespace: NAMESPACE, name: 'one', body: { metadata: { labels: { a: 'b' } } } },
+    setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+  );
+  expect(secret.metadata?.labels).toEqual({ a: 'b' });
+  expect(secret.metadata?.creationTimestamp).toBeInstanceOf(Date);
   expect(secret.data).toEqual({ a: Buffer.from('b').toString('base64') });
 });
 
