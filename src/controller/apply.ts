@@ -1,0 +1,240 @@
+import {
+  API_VERSION,
+  KIND,
+  MANAGED_BY,
+  PENDING_ANNOTATION,
+  SECRET_TYPE,
+  SET_NAME_LABEL,
+  SET_NAMESPACE_LABEL,
+  secretName,
+} from '../api/constants.ts';
+import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
+import { encodeKeyring } from '../keys/codec.ts';
+import { generateKey } from '../keys/generate.ts';
+import type { Instant, Keyring, KeyringOwner, SigningKey } from '../keys/keyring.ts';
+import type { Kube } from '../kube/client.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import type { Intake } from '../rotation/requests.ts';
+import type { KeyToMake, Notice, Transition } from '../rotation/situation.ts';
+import { isMade } from '../rotation/transitions.ts';
+import type { Caches } from './caches.ts';
+import type { ForeignSecrets } from './foreign-secrets.ts';
+import type { ControllerMetrics } from './metrics.ts';
+import { paths, type SecretObject } from './objects.ts';
+import type { Publications } from './publish.ts';
+import { StalePassError, type Write } from './write.ts';
+
+interface ApplyOptions {
+  readonly kube: Kube;
+  readonly namespace: string;
+  readonly write: Write;
+  readonly caches: Caches;
+  readonly publications: Publications;
+  readonly foreignSecrets: ForeignSecrets;
+  readonly events: EventRecorder;
+  readonly metrics: ControllerMetrics;
+  readonly clock: () => Instant;
+}
+
+/** Carries out what a plan says. Decides nothing: what no longer fits is given up and planned anew. */
+export class Apply {
+  readonly #options: ApplyOptions;
+  #firstWrites: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ApplyOptions) {
+    this.#options = options;
+  }
+
+  /** Takes request annotations away and leaves what waits: one write on the set. */
+  async intake(set: SigningKeySet, { annotations, notices }: Intake): Promise<void> {
+    await this.#annotate(set, annotations);
+    this.tell(set.metadata, notices);
+  }
+
+  /**
+   * Makes the keys that are to be made, and writes the Secret (I4, I10).
+   *
+   * @throws StalePassError when the set is not what the plan was made from.
+   */
+  async transition(
+    set: SigningKeySet | undefined,
+    transition: Transition,
+    stillClaims: () => boolean,
+  ): Promise<void> {
+    const { kind, notices } = transition;
+    const keyring = await this.#fill(transition);
+    const live = transition.confirm ? await this.#confirm(set, keyring.owner) : undefined;
+    const isFirst = kind === 'Create' || kind === 'Resume' || kind === 'Restore';
+    if (isFirst) await this.#createAlone(keyring, stillClaims);
+    else await this.#replaceSecret(keyring);
+    this.#options.metrics.transitions.inc({ kind });
+    this.tell(keyring.owner, notices);
+    if (live !== undefined) await this.#clearPending(live, keyring);
+  }
+
+  /** Deletes a keyring that nobody needs any more, and what was published from it. */
+  async discard(keyring: Keyring): Promise<void> {
+    const { write, caches, namespace, publications } = this.#options;
+    await publications.withdraw(keyring);
+    const held = caches.keyrings.of(keyring.owner.uid);
+    if (held === undefined) return;
+    const { name, uid, resourceVersion } = held.secret.metadata;
+    try {
+      await write('DELETE', paths.secret(namespace, name), {
+        preconditions: { uid, resourceVersion },
+      });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    caches.secrets.remove(held.secret);
+    caches.keyrings.giveUp(keyring.owner.uid);
+  }
+
+  /** Events about a set, whether it is there or gone. */
+  tell(about: Pick<KeyringOwner, 'namespace' | 'name' | 'uid'>, notices: readonly Notice[]): void {
+    const { namespace, name, uid } = about;
+    for (const { type, reason, message } of notices) {
+      this.#options.events.record(
+        { apiVersion: API_VERSION, kind: KIND, namespace, name, uid },
+        { type, reason, message },
+      );
+      this.#options.metrics.notices.inc({ type, reason });
+    }
+  }
+
+  async #fill({ keyring }: Transition): Promise<Keyring> {
+    const made = keyring.keys.map((key) => (isMade(key) ? key : this.#make(key, keyring.issuer)));
+    return { ...keyring, keys: await Promise.all(made) };
+  }
+
+  async #make({ make, ...place }: KeyToMake, issuer: string): Promise<SigningKey> {
+    const subject = make.subject ?? `CN=${new URL(issuer).hostname}`;
+    const material = await generateKey({ ...make, subject, now: this.#options.clock() });
+    return { ...material, ...place };
+  }
+
+  /** Reads live what a plan rests on, right before the write that carries it out. */
+  async #confirm(
+    set: SigningKeySet | undefined,
+    owner: KeyringOwner,
+  ): Promise<SigningKeySet | undefined> {
+    const live = await this.#readSet(owner.namespace, owner.name);
+    if (set === undefined) {
+      if (live?.metadata.uid === owner.uid) throw new StalePassError('the set');
+      return undefined;
+    }
+    if (live === undefined || !isSame(live, set)) throw new StalePassError('the set');
+    return live;
+  }
+
+  async #readSet(namespace: string, name: string): Promise<SigningKeySet | undefined> {
+    try {
+      const { body } = await this.#options.kube.request('GET', paths.set(namespace, name));
+      return body as SigningKeySet;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** One first write at a time, so that of two sets that want one issuer only one gets it. */
+  #createAlone(keyring: Keyring, stillClaims: () => boolean): Promise<void> {
+    const mine = this.#firstWrites.then(async () => {
+      if (!stillClaims()) throw new StalePassError('the claim on the issuer');
+      await this.#createSecret(keyring);
+    });
+    this.#firstWrites = mine.catch(() => {});
+    return mine;
+  }
+
+  async #createSecret(keyring: Keyring): Promise<void> {
+    const { kube, namespace, write, caches, foreignSecrets } = this.#options;
+    const secret = this.#secret(keyring, {});
+    try {
+      caches.secrets.put(await write<SecretObject>('POST', paths.secrets(namespace), secret));
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const { name } = secret.metadata;
+      const { body } = await kube.request('GET', paths.secret(namespace, name));
+      const found = body as SecretObject;
+      if (found.type === SECRET_TYPE) caches.secrets.put(found);
+      else foreignSecrets.add(keyring.owner.uid, found);
+    }
+  }
+
+  async #replaceSecret(keyring: Keyring): Promise<void> {
+    const { namespace, write, caches } = this.#options;
+    const held = caches.keyrings.of(keyring.owner.uid);
+    if (held === undefined) throw new StalePassError('the Secret');
+    const { name, uid, resourceVersion } = held.secret.metadata;
+    const secret = this.#secret(keyring, {
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    });
+    caches.secrets.put(await write<SecretObject>('PUT', paths.secret(namespace, name), secret));
+  }
+
+  #secret(keyring: Keyring, version: { uid?: string; resourceVersion?: string }): SecretObject {
+    const { uid, namespace, name } = keyring.owner;
+    const entries = Object.entries(encodeKeyring(keyring));
+    return {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type: SECRET_TYPE,
+      metadata: {
+        name: secretName(uid),
+        namespace: this.#options.namespace,
+        ...version,
+        labels: {
+          [MANAGED_BY.key]: MANAGED_BY.value,
+          [SET_NAMESPACE_LABEL]: namespace,
+          [SET_NAME_LABEL]: name,
+        },
+      },
+      data: Object.fromEntries(
+        entries.map(([entry, text]) => [entry, Buffer.from(text).toString('base64')]),
+      ),
+    };
+  }
+
+  /** The request is carried out: what waited goes, unless somebody was faster with a cancellation. */
+  async #clearPending(live: SigningKeySet, keyring: Keyring): Promise<void> {
+    const { namespace, name } = live.metadata;
+    if (live.metadata.annotations?.[PENDING_ANNOTATION] === undefined) return;
+    try {
+      await this.#annotate(live, { [PENDING_ANNOTATION]: null });
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      const now = await this.#readSet(namespace, name);
+      if (now === undefined || now.metadata.annotations?.[PENDING_ANNOTATION] !== undefined) return;
+      this.tell(keyring.owner, [CANCEL_TOO_LATE]);
+    }
+  }
+
+  async #annotate(
+    set: SigningKeySet,
+    annotations: Readonly<Record<string, string | null>>,
+  ): Promise<void> {
+    const { write, caches } = this.#options;
+    const { namespace, name, uid, resourceVersion } = set.metadata;
+    const body = { metadata: { uid, resourceVersion, annotations } };
+    caches.sets.put(await write<SigningKeySet>('PATCH', paths.set(namespace, name), body));
+  }
+}
+
+const CANCEL_TOO_LATE: Notice = {
+  type: 'Warning',
+  reason: 'CancelTooLate',
+  message: 'The request was cancelled, but it had been carried out a moment before',
+};
+
+function isSame(live: SigningKeySet, planned: SigningKeySet): boolean {
+  const [a, b] = [live.metadata, planned.metadata];
+  return (
+    a.uid === b.uid &&
+    a.generation === b.generation &&
+    a.deletionTimestamp === undefined &&
+    a.annotations?.[PENDING_ANNOTATION] === b.annotations?.[PENDING_ANNOTATION]
+  );
+}

@@ -1,0 +1,113 @@
+import { ALLOWED_ISSUERS_ANNOTATION } from '../api/constants.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { IssuerClaim } from '../rotation/situation.ts';
+
+/** Path segments that belong to the issuer's own endpoints (design section 4). */
+const RESERVED_SEGMENTS: ReadonlySet<string> = new Set([
+  '.well-known',
+  'sign',
+  'oauth',
+  'pem',
+  'cer',
+  'rawpem',
+  'pb7',
+  'fingerprint',
+  'api',
+]);
+
+interface Claim {
+  readonly namespace: string;
+  readonly name: string;
+  /** `spec.issuer`; absent: the default under the public URL. */
+  readonly asked?: string;
+  /** `signet.dev/allowed-issuers` of the Namespace: URL prefixes apart by spaces or commas. */
+  readonly allowed?: string;
+  /** Under which the issuer service is reached; default issuers lie there. */
+  readonly publicUrl: string;
+  /** The keyrings that exist: who has one holds its issuer. */
+  readonly holders: readonly Pick<Keyring, 'issuer' | 'owner'>[];
+}
+
+/**
+ * Decides whether a set may have its issuer (design section 1): an explicit one must be allowed by
+ * its namespace, and none may be, contain or lie under the issuer of another set.
+ */
+export function claimIssuer(claim: Claim): IssuerClaim {
+  const { asked, namespace, name, publicUrl } = claim;
+  const own = `${publicUrl.replace(/\/$/, '')}/${namespace}/${name}`;
+  const issuer = asked ?? own;
+  const refusal =
+    (asked === undefined ? undefined : (notAllowed(asked, claim) ?? reserved(asked, own, claim))) ??
+    taken(issuer, claim);
+  if (refusal !== undefined) return { granted: false, ...refusal };
+  return { granted: true, issuer, source: asked === undefined ? 'default' : 'spec' };
+}
+
+interface Refusal {
+  readonly reason: string;
+  readonly message: string;
+}
+
+function notAllowed(asked: string, { allowed = '', namespace }: Claim): Refusal | undefined {
+  const prefixes = allowed.split(/[\s,]+/).filter((prefix) => prefix !== '');
+  if (prefixes.some((prefix) => isWithin(asked, prefix))) return undefined;
+  return {
+    reason: 'IssuerNotAllowed',
+    message:
+      `${asked} is not allowed in namespace ${namespace}: a cluster administrator may type ` +
+      `kubectl annotate namespace ${namespace} --overwrite ` +
+      `${ALLOWED_ISSUERS_ANNOTATION}="${[...prefixes, asked].join(' ')}"`,
+  };
+}
+
+function reserved(asked: string, own: string, { publicUrl }: Claim): Refusal | undefined {
+  const segment = segmentsOf(asked).find((part) => RESERVED_SEGMENTS.has(part));
+  if (segment !== undefined) {
+    return {
+      reason: 'IssuerConflict',
+      message: `${asked} contains /${segment}, which is an endpoint of every issuer: choose another path`,
+    };
+  }
+  if (canonical(asked) === canonical(own) || !isWithin(asked, publicUrl)) return undefined;
+  if (segmentsOf(asked).length < segmentsOf(publicUrl).length + 2) return undefined;
+  return {
+    reason: 'IssuerConflict',
+    message:
+      `${asked} lies where the sets of other namespaces have their default issuers ` +
+      `(${publicUrl}/<namespace>/<name>): leave spec.issuer out, or choose a path elsewhere`,
+  };
+}
+
+function taken(issuer: string, { holders, namespace, name }: Claim): Refusal | undefined {
+  const holder = holders.find(
+    ({ owner, issuer: held }) =>
+      !(owner.namespace === namespace && owner.name === name) &&
+      (isWithin(issuer, held) || isWithin(held, issuer)),
+  );
+  if (holder === undefined) return undefined;
+  const same = canonical(holder.issuer) === canonical(issuer);
+  return {
+    reason: 'IssuerConflict',
+    message:
+      `${issuer} ${same ? 'is' : 'overlaps'} the issuer of another set, which had it first: ` +
+      'choose another host or path in a new set',
+  };
+}
+
+/** Whether a URL is a prefix's own or a path below it; never a longer host or half a segment. */
+function isWithin(url: string, prefix: string): boolean {
+  const whole = canonical(url);
+  const start = canonical(prefix);
+  return whole !== undefined && start !== undefined && `${whole}/`.startsWith(`${start}/`);
+}
+
+/** Scheme-less host, port and path in one case, without a default port or a trailing slash. */
+function canonical(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { host, pathname } = new URL(text);
+  return `${host}${pathname.replace(/\/+$/, '')}`.toLowerCase();
+}
+
+function segmentsOf(text: string): string[] {
+  return URL.canParse(text) ? new URL(text).pathname.toLowerCase().split('/').filter(Boolean) : [];
+}

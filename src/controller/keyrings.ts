@@ -1,0 +1,119 @@
+import { SET_NAME_LABEL, SET_NAMESPACE_LABEL, secretName } from '../api/constants.ts';
+import { decodeKeyring } from '../keys/codec.ts';
+import { KeyringDamagedError } from '../keys/damage.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { Change } from '../kube/store.ts';
+import type { KeyringFault } from '../rotation/situation.ts';
+import type { SecretObject } from './objects.ts';
+
+/** A Secret of ours as it was last seen, and what could be read from it. */
+export interface HeldKeyring {
+  readonly secret: SecretObject;
+  /** Absent when the Secret is damaged. */
+  readonly keyring?: Keyring;
+  readonly fault?: KeyringFault;
+}
+
+/**
+ * The keyrings by the uid of their set, read once for each version of a Secret. One whose Secret
+ * somebody deleted is kept until it is written back or given up.
+ */
+export class Keyrings {
+  readonly #held = new Map<string, HeldKeyring>();
+  readonly #lastGood = new Map<string, Keyring>();
+  readonly #byName = new Map<string, Set<string>>();
+
+  of(setUid: string): HeldKeyring | undefined {
+    return this.#held.get(setUid);
+  }
+
+  /** Every usable keyring of sets of this name, whatever their uid. */
+  named(namespace: string, name: string): Keyring[] {
+    const uids = this.#byName.get(`${namespace}/${name}`) ?? new Set<string>();
+    return [...uids]
+      .map((uid) => this.#held.get(uid)?.keyring)
+      .filter((ring) => ring !== undefined);
+  }
+
+  all(): Keyring[] {
+    return [...this.#held.values()]
+      .map(({ keyring }) => keyring)
+      .filter((ring) => ring !== undefined);
+  }
+
+  /** What a Secret held that somebody else deleted; nothing, for a set that was retired. */
+  lost(setUid: string): Keyring | undefined {
+    const last = this.#held.has(setUid) ? undefined : this.#lastGood.get(setUid);
+    return last?.retiredAt === undefined ? last : undefined;
+  }
+
+  /** We deleted the Secret, or the set is gone: it is not to be written back. */
+  giveUp(setUid: string): void {
+    if (!this.#held.has(setUid)) this.#lastGood.delete(setUid);
+  }
+
+  /** Takes in a change of the Secrets. @returns the set concerned, `<namespace>/<name>`. */
+  take({ type, object }: Change<SecretObject>): string | undefined {
+    const { name } = object.metadata;
+    if (!name.startsWith(secretName(''))) return undefined;
+    const uid = name.slice(secretName('').length);
+    if (type === 'delete') {
+      const owner = this.#ownerOf(uid, object);
+      this.#held.delete(uid);
+      if (owner !== undefined) this.#byName.get(owner)?.delete(uid);
+      return owner;
+    }
+    const held = read(object, uid);
+    this.#held.set(uid, held);
+    if (held.keyring !== undefined) this.#lastGood.set(uid, held.keyring);
+    const owner = this.#ownerOf(uid, object);
+    if (owner !== undefined) {
+      const uids = this.#byName.get(owner) ?? new Set();
+      this.#byName.set(owner, uids.add(uid));
+    }
+    return owner;
+  }
+
+  #ownerOf(uid: string, { metadata }: SecretObject): string | undefined {
+    const ring = this.#held.get(uid)?.keyring ?? this.#lastGood.get(uid);
+    const namespace = ring?.owner.namespace ?? metadata.labels?.[SET_NAMESPACE_LABEL];
+    const name = ring?.owner.name ?? metadata.labels?.[SET_NAME_LABEL];
+    return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`;
+  }
+}
+
+function read(secret: SecretObject, uid: string): HeldKeyring {
+  const entries = Object.entries(secret.data ?? {});
+  let keyring: Keyring;
+  try {
+    keyring = decodeKeyring(
+      Object.fromEntries(entries.map(([name, value]) => [name, fromBase64(value)])),
+    );
+  } catch (error) {
+    if (!(error instanceof KeyringDamagedError)) throw error;
+    return { secret, fault: damaged(secret, error) };
+  }
+  if (keyring.owner.uid === uid) return { secret, keyring };
+  return { secret, fault: notOurs(secret.metadata.name, 'it holds the keys of another set') };
+}
+
+function damaged({ metadata }: SecretObject, { message }: KeyringDamagedError): KeyringFault {
+  return {
+    reason: 'KeyringDamaged',
+    message:
+      `Secret ${metadata.namespace}/${metadata.name}: ${message}. Nothing is changed until it is ` +
+      'repaired; running issuers go on with the last good copy',
+  };
+}
+
+/** A Secret of the name that a set's keys need, which is not theirs (I19). */
+export function notOurs(name: string, why: string): KeyringFault {
+  return {
+    reason: 'SecretNotOurs',
+    message: `Secret ${name} is not used: ${why}. Delete or rename it, and new keys are made`,
+  };
+}
+
+function fromBase64(text: string): string {
+  return Buffer.from(text, 'base64').toString('utf8');
+}

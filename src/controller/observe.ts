@@ -1,0 +1,79 @@
+import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { Observed, ObservedSet, Policy } from '../rotation/situation.ts';
+import { allowedIssuers, type Caches } from './caches.ts';
+import type { ForeignSecrets } from './foreign-secrets.ts';
+import { claimIssuer } from './issuer-claim.ts';
+import { type Flags, policyOf } from './policy.ts';
+import type { Publications } from './publish.ts';
+
+/** One look at everything that concerns the sets of one name. */
+export interface View {
+  readonly observed: Observed;
+  readonly policy: Policy;
+  /** The set as read, for its resourceVersion and its status. */
+  readonly set?: SigningKeySet;
+}
+
+interface Sources {
+  readonly caches: Caches;
+  readonly publications: Publications;
+  readonly foreignSecrets: ForeignSecrets;
+  readonly flags: Flags;
+  readonly publicUrl: string;
+}
+
+/**
+ * Gathers the input of a plan, once, from the caches.
+ *
+ * @returns undefined while the namespace of a set has not been seen yet.
+ */
+export function observe(namespace: string, name: string, sources: Sources): View | undefined {
+  const { caches, flags } = sources;
+  const set = caches.sets.get(namespace, name);
+  const policy = policyOf(set?.spec, flags);
+  const named = caches.keyrings.named(namespace, name);
+  if (set === undefined) {
+    const claim = { granted: false, reason: 'SetDeleted', message: 'The set was deleted' } as const;
+    return { observed: { former: named, claim, publishers: [] }, policy };
+  }
+  const home = caches.namespaces.get(undefined, namespace);
+  if (home?.metadata.uid === undefined) return undefined;
+  const { uid } = set.metadata;
+  const held = caches.keyrings.of(uid);
+  const fault = held?.fault ?? (held === undefined ? sources.foreignSecrets.of(uid) : undefined);
+  const lost = caches.keyrings.lost(uid);
+  const observed: Observed = {
+    set: observedSet(set, home.metadata.uid),
+    former: named.filter(({ owner }) => owner.uid !== uid),
+    claim: claimIssuer({
+      namespace,
+      name,
+      ...(set.spec?.issuer === undefined ? {} : { asked: set.spec.issuer }),
+      allowed: allowedIssuers(home) ?? '',
+      publicUrl: sources.publicUrl,
+      holders: caches.keyrings.all(),
+    }),
+    publishers: publishersOf(set, held?.keyring, sources.publications),
+    ...(held?.keyring === undefined ? {} : { keyring: held.keyring }),
+    ...(fault === undefined ? {} : { keyringFault: fault }),
+    ...(lost === undefined ? {} : { lostKeyring: lost }),
+  };
+  return { observed, policy, set };
+}
+
+function observedSet({ metadata, status }: SigningKeySet, namespaceUid: string): ObservedSet {
+  const { namespace, name, uid, annotations = {} } = metadata;
+  const reportedKids = (status?.keys ?? []).map(({ kid }) => kid);
+  return { namespace, name, uid, namespaceUid, annotations, reportedKids };
+}
+
+function publishersOf(
+  set: SigningKeySet,
+  ring: Keyring | undefined,
+  publications: Publications,
+): Observed['publishers'] {
+  if (ring === undefined) return [];
+  const targets = set.spec?.publish?.configMaps ?? [];
+  return targets.map(({ name }) => publications.look(ring, name));
+}

@@ -1,0 +1,239 @@
+import { MANAGED_BY, SET_NAME_LABEL, SET_UID_LABEL } from '../api/constants.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { type Publication, renderPublication } from '../keys/publication.ts';
+import type { Kube } from '../kube/client.ts';
+import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
+import type { Reflector } from '../kube/reflector.ts';
+import type { Publisher } from '../rotation/situation.ts';
+import { type ConfigMapObject, paths } from './objects.ts';
+import type { Write } from './write.ts';
+
+interface PublicationsOptions {
+  readonly kube: Kube;
+  readonly write: Write;
+  readonly cache: Reflector<ConfigMapObject>;
+}
+
+type Fault = NonNullable<Publisher['fault']>;
+
+const NOT_OURS = 'ConfigMapNotOurs';
+
+/** The ConfigMaps that carry certificates to gateways (design section 3). */
+export class Publications {
+  readonly #options: PublicationsOptions;
+  /** Rendering costs more than comparing: once for each keyring. */
+  readonly #rendered = new WeakMap<Keyring, Publication>();
+  readonly #faults = new Map<string, Fault>();
+
+  constructor(options: PublicationsOptions) {
+    this.#options = options;
+  }
+
+  /** What a ConfigMap was last seen to carry: all of a keyring's keys, or none. */
+  look(ring: Keyring, name: string): Publisher {
+    const { namespace } = ring.owner;
+    const fault = this.#faults.get(`${namespace}/${name}`);
+    const held = this.#options.cache.get(namespace, name);
+    const current = held !== undefined && isOf(ring, held) && this.#isCurrent(ring, held);
+    return {
+      name: `ConfigMap ${name}`,
+      kids: current ? ring.keys.map(({ kid }) => kid) : [],
+      ...(fault === undefined ? {} : { fault }),
+    };
+  }
+
+  /**
+   * Writes what is not as it should be, deletes what is asked for no more. One target that fails
+   * keeps no other from being written.
+   *
+   * @returns whether anything was written, or found to be somebody else's.
+   * @throws the first failure that another try may mend.
+   */
+  async publish(ring: Keyring, names: readonly string[]): Promise<boolean> {
+    let changed = false;
+    const failures: unknown[] = [];
+    for (const name of names) {
+      try {
+        if (await this.#publishOne(ring, name)) changed = true;
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    for (const left of this.madeFor(ring)) {
+      if (names.includes(left.metadata.name)) continue;
+      await this.#delete(left);
+      changed = true;
+    }
+    if (failures.length > 0 && !changed) throw failures[0];
+    return changed;
+  }
+
+  /** Rewrites what a keyring without a set still publishes. @returns whether anything was written. */
+  async refresh(ring: Keyring): Promise<boolean> {
+    return this.publish(
+      ring,
+      this.madeFor(ring).map(({ metadata }) => metadata.name),
+    );
+  }
+
+  /** Deletes what was made for exactly this uid: what a resumed set took over stays. */
+  async withdraw(ring: Keyring): Promise<void> {
+    for (const made of this.madeFor(ring)) {
+      if (uidOf(made) === ring.owner.uid) await this.#delete(made);
+    }
+  }
+
+  madeFor(ring: Keyring): ConfigMapObject[] {
+    return this.#options.cache
+      .list()
+      .filter((held) => held.metadata.namespace === ring.owner.namespace && isOf(ring, held));
+  }
+
+  async #publishOne(ring: Keyring, name: string): Promise<boolean> {
+    const { namespace } = ring.owner;
+    const key = `${namespace}/${name}`;
+    const held =
+      this.#options.cache.get(namespace, name) ?? (await this.#liveUnlessNew(ring, name));
+    if (held === undefined) {
+      this.#faults.delete(key);
+      return true;
+    }
+    if (!isOf(ring, held)) {
+      const isNews = this.#faults.get(key)?.reason !== NOT_OURS;
+      this.#faults.set(key, notOurs(held));
+      return isNews;
+    }
+    this.#faults.delete(key);
+    if (this.#isCurrent(ring, held)) return false;
+    await this.#attempt(key, () => this.#replace(ring, held));
+    return true;
+  }
+
+  /** Creates the ConfigMap; one that is there already, unseen by the watch, is read instead. */
+  async #liveUnlessNew(ring: Keyring, name: string): Promise<ConfigMapObject | undefined> {
+    const { namespace } = ring.owner;
+    const { write, cache } = this.#options;
+    const object = this.#object(ring, { name, namespace });
+    const known = this.#faults.get(`${namespace}/${name}`)?.reason === NOT_OURS;
+    return this.#attempt(`${namespace}/${name}`, async () => {
+      if (known) {
+        const found = await this.#read(namespace, name);
+        if (found !== undefined) return found;
+      }
+      try {
+        cache.put(await write<ConfigMapObject>('POST', paths.configMaps(namespace), object));
+        return undefined;
+      } catch (error) {
+        if (!isAlreadyExists(error)) throw error;
+      }
+      return this.#read(namespace, name);
+    });
+  }
+
+  async #read(namespace: string, name: string): Promise<ConfigMapObject | undefined> {
+    try {
+      const { body } = await this.#options.kube.request('GET', paths.configMap(namespace, name));
+      return body as ConfigMapObject;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #replace(ring: Keyring, held: ConfigMapObject): Promise<void> {
+    const { write, cache } = this.#options;
+    const { name, namespace = '', resourceVersion = '', uid = '' } = held.metadata;
+    const object = this.#object(ring, { name, namespace, resourceVersion, uid });
+    cache.put(await write<ConfigMapObject>('PUT', paths.configMap(namespace, name), object));
+  }
+
+  async #delete(made: ConfigMapObject): Promise<void> {
+    const { write, cache } = this.#options;
+    const { name, namespace = '', uid } = made.metadata;
+    try {
+      await write('DELETE', paths.configMap(namespace, name), { preconditions: { uid } });
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+    }
+    cache.remove(made);
+  }
+
+  /** Notes a failure where status shows it, and throws it on. */
+  async #attempt<T>(key: string, attempt: () => Promise<T>): Promise<T> {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error instanceof ApiError && error.status !== 409) {
+        const message = `ConfigMap ${key} could not be written: ${error.message}`;
+        this.#faults.set(key, { reason: 'ConfigMapNotWritten', message });
+      }
+      throw error;
+    }
+  }
+
+  #object(ring: Keyring, metadata: ConfigMapObject['metadata']): ConfigMapObject {
+    return {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { ...metadata, ...marksOf(ring) },
+      ...this.#render(ring),
+    };
+  }
+
+  #isCurrent(ring: Keyring, held: ConfigMapObject): boolean {
+    const { data, binaryData } = this.#render(ring);
+    const { labels, annotations } = marksOf(ring);
+    return (
+      sameEntries(data, held.data) &&
+      sameEntries(binaryData, held.binaryData) &&
+      sameEntries({ ...held.metadata.labels, ...labels }, held.metadata.labels) &&
+      sameEntries({ ...held.metadata.annotations, ...annotations }, held.metadata.annotations)
+    );
+  }
+
+  #render(ring: Keyring): Publication {
+    const rendered = this.#rendered.get(ring) ?? renderPublication(ring);
+    this.#rendered.set(ring, rendered);
+    return rendered;
+  }
+}
+
+/** What shows later that we made it for this very set (I19); twice, as labels are easily lost. */
+function marksOf({ owner }: Keyring) {
+  return {
+    labels: {
+      [MANAGED_BY.key]: MANAGED_BY.value,
+      [SET_NAME_LABEL]: owner.name,
+      [SET_UID_LABEL]: owner.uid,
+    },
+    annotations: { [SET_UID_LABEL]: owner.uid },
+  };
+}
+
+function uidOf({ metadata }: ConfigMapObject): string | undefined {
+  return metadata.annotations?.[SET_UID_LABEL] ?? metadata.labels?.[SET_UID_LABEL];
+}
+
+function isOf(ring: Keyring, held: ConfigMapObject): boolean {
+  const uid = uidOf(held);
+  return uid !== undefined && [ring.owner.uid, ...ring.formerUids].includes(uid);
+}
+
+function notOurs({ metadata }: ConfigMapObject): Fault {
+  return {
+    reason: NOT_OURS,
+    message:
+      `ConfigMap ${metadata.name} was not made for this set and is left alone: delete or rename ` +
+      'it, or choose another name in spec.publish.configMaps',
+  };
+}
+
+function sameEntries(
+  left: Readonly<Record<string, string>> = {},
+  right: Readonly<Record<string, string>> = {},
+): boolean {
+  const names = Object.keys(left);
+  return (
+    names.length === Object.keys(right).length && names.every((name) => left[name] === right[name])
+  );
+}
