@@ -5,8 +5,8 @@ const SECRETS = [
   /[A-Za-z0-9+/_-]{64,}={0,2}/g,
 ];
 
-/** Takes out whatever looks like a key or a token: a server may quote back what it was sent. */
-function redact(text: string): string {
+/** Takes out whatever looks like a key or a token: others may quote back what they were given. */
+export function redact(text: string): string {
   const clean = SECRETS.reduce((rest, secret) => rest.replace(secret, '[redacted]'), text);
   return clean.length > MAX_MESSAGE ? `${clean.slice(0, MAX_MESSAGE - 1)}…` : clean;
 }
@@ -25,7 +25,7 @@ export class ApiError extends Error {
   readonly retryAfterMs?: number;
 
   constructor(status: number, reason: string, message: string, retryAfterMs?: number) {
-    super(redact(message));
+    super(message);
     this.status = status;
     this.reason = reason;
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
@@ -38,7 +38,7 @@ export class ApiError extends Error {
     return new ApiError(
       code ?? status,
       reason || 'Unknown',
-      message || `the API server answered ${status}`,
+      redact(message || `the API server answered ${status}`),
       retryAfterMs ?? (seconds ? seconds * 1_000 : undefined),
     );
   }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import type { Credentials } from './credentials.ts';
-import { ApiError } from './errors.ts';
+import { ApiError, redact } from './errors.ts';
 
 export interface Outgoing {
   readonly method: string;
@@ -164,7 +164,7 @@ class Deadline implements Disposable {
       return new ApiError(0, 'Timeout', `${what}: no answer within ${this.#timeoutMs} ms`);
     }
     const why = error instanceof Error ? error.message : String(error);
-    return new ApiError(0, 'Unreachable', `${what}: ${why || 'connection failed'}`);
+    return new ApiError(0, 'Unreachable', `${what}: ${redact(why || 'connection failed')}`);
   }
 
   [Symbol.dispose](): void {

@@ -109,6 +109,8 @@ test('an API server that is silent costs the timeout, one that is away fails at 
   const away = await failure(proxied.request('GET', '/version'));
   expect(away.reason).toBe('Unreachable');
   expect(isUnanswered(away)).toBe(true);
+  const path = `${SECRETS}/sks-1b4e28ba-2fa1-11d2-883f-0016d3cca427-0016d3cca427`;
+  expect((await failure(proxied.request('GET', path))).message).toContain(`GET ${path}: `);
   const aborted = await failure(kube.request('GET', '/version', { signal: AbortSignal.abort() }));
   expect(aborted.reason).toBe('Aborted');
 });
