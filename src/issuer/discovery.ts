@@ -25,8 +25,8 @@ export function discovery(issuer: string): object {
     token_endpoint_auth_methods_supported: ['private_key_jwt'],
     token_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     grant_types_supported: [CLIENT_CREDENTIALS],
-    // No authorization endpoint, so no response type; OIDC Discovery wants the member none the less.
-    response_types_supported: [],
+    // Required, though there is no authorization endpoint: the API server says the same of its own.
+    response_types_supported: ['id_token'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ALGORITHM_NAMES,
   };

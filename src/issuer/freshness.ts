@@ -6,7 +6,7 @@ import type { Log } from '../telemetry/log.ts';
 import { Refusal } from './refusals.ts';
 
 /** What the reflector of key Secrets knows. */
-export interface LocalCopy {
+interface LocalCopy {
   readonly lastSeenResourceVersion: string | undefined;
   list(): readonly StoredObject[];
 }

@@ -3,12 +3,14 @@ import type { Keyring } from '../keys/keyring.ts';
 import type { Caller, Power } from './authorize.ts';
 import { exchangeOf, setName } from './exchange.ts';
 import { type IssuedToken, issueToken, signer, type TokenRequest } from './issue-token.ts';
-import type { Found } from './locate.ts';
+import { sameSet } from './keyrings.ts';
+import { type Found, unavailable } from './locate.ts';
 import { Refusal } from './refusals.ts';
 import type { Services } from './services.ts';
 
 export interface Issuing {
-  readonly found: Found;
+  /** The set as it stands at that moment. */
+  readonly find: () => Found;
   /** The caller's ServiceAccount token. */
   readonly token: string;
   readonly power: Power;
@@ -20,16 +22,21 @@ export interface Issuing {
 export async function issue(
   services: Services,
   response: Response,
-  { found, token, power, read }: Issuing,
+  { find, token, power, read }: Issuing,
 ): Promise<IssuedToken> {
   const { authorizer, clock, freshness, log, metrics } = services;
-  const { ring } = found.set;
-  const current = ring.keys.find((key) => key.state === 'current');
+  const asked = find();
+  const current = asked.set.ring.keys.find((key) => key.state === 'current');
   let result = 'internal_error';
   try {
     freshness.require();
-    signer(found);
-    const caller = await authorizer.authorize(token, power, ring);
+    signer(asked);
+    const caller = await authorizer.authorize(token, power, asked.set.ring);
+    // That took a while: what signs is in the JWKS served now, and was confirmed within R (I14).
+    freshness.require();
+    const found = find();
+    if (!sameSet(asked, found)) throw unavailable();
+    const { ring } = found.set;
     const request = read(ring, caller);
     const issued = await issueToken(found, request, clock());
     audit(log, exchangeOf(response).requestId, ring, caller, request, issued);

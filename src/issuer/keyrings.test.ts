@@ -85,6 +85,16 @@ describe('a set whose Secret is gone', () => {
     expect(at('login.example.com')).toBe('same');
   });
 
+  it('does not sign again for a damaged one in its place', async () => {
+    const lost = secretOf(await ring('lost'));
+    keyrings.load(lost);
+    keyrings.remove(secretName('lost'), 0);
+    const { standing, damage } = keyrings.load({ ...lost, data: {} });
+    expect(standing).toBe('orphaned');
+    expect(damage).toMatch(/keyring.json/);
+    expect(keyrings.load(lost).standing).toBe('active');
+  });
+
   it('is one of a thousand at most', async () => {
     const template = await ring('template');
     for (let index = 0; index <= 1_000; index += 1) {

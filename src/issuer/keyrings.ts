@@ -152,11 +152,7 @@ function keepLastCopy(
   before: Holding | undefined,
   damage: string,
 ): Holding {
-  if (before?.set !== undefined) {
-    const { orphanedAt: _, ...kept } = before;
-    const standing = before.set.ring.retiredAt === undefined ? 'active' : 'retired';
-    return { ...kept, standing, damage };
-  }
+  if (before?.set !== undefined) return { ...before, damage };
   const { [SET_NAMESPACE_LABEL]: namespace, [SET_NAME_LABEL]: set } = secret.metadata?.labels ?? {};
   const locations = namespace && set ? [nameLocation(namespace, set)] : [];
   return { secret: name, createdAt: createdAt(secret), standing: 'damaged', locations, damage };
@@ -198,7 +194,8 @@ function continues(a: Holding, b: Holding): boolean {
   return former !== undefined && a.set?.ring.formerUids.includes(former) === true;
 }
 
-function sameSet(a: Holding, b: Holding): boolean {
+/** Whether a verifier and a caller would take both for one. */
+export function sameSet(a: Pick<Holding, 'set'>, b: Pick<Holding, 'set'>): boolean {
   const [left, right] = [a.set?.ring, b.set?.ring];
   return (
     left?.issuer === right?.issuer &&

@@ -17,7 +17,6 @@ const TABLE = {
   set_unknown: { status: 404, title: 'No signing key set here', oauth: 'invalid_request' },
   method_not_allowed: { status: 405, title: 'Method not allowed', oauth: 'invalid_request' },
   request_invalid: { status: 400, title: 'Malformed request', oauth: 'invalid_request' },
-  request_timeout: { status: 408, title: 'The request took too long', oauth: 'invalid_request' },
   media_type_unsupported: {
     status: 415,
     title: 'Unsupported media type',
@@ -63,11 +62,7 @@ const TABLE = {
     oauthStatus: 400,
     bearer: 'insufficient_scope',
   },
-  set_deleted: {
-    status: 410,
-    title: 'The signing key set was deleted',
-    oauth: 'temporarily_unavailable',
-  },
+  set_deleted: { status: 410, title: 'The signing key set was deleted', oauth: 'invalid_request' },
   keyring_unavailable: {
     status: 503,
     title: 'Keys not available',
@@ -90,7 +85,7 @@ const TABLE = {
 } as const satisfies Record<string, Row>;
 
 export type RefusalCode = keyof typeof TABLE;
-export const REFUSALS: Readonly<Record<RefusalCode, Row>> = TABLE;
+const REFUSALS: Readonly<Record<RefusalCode, Row>> = TABLE;
 
 /**
  * A request that is not answered as asked. `detail` is one sentence with what to do instead; it

@@ -32,7 +32,7 @@ export function sendPrivate(response: Response, body: object): void {
 
 /** Turns whatever was thrown into the error body of the route's standard. */
 export function refuse(log: Log): ErrorRequestHandler {
-  return (error: unknown, request, response, next) => {
+  return (error: unknown, _request, response, next) => {
     const exchange = exchangeOf(response);
     const refusal = asRefusal(error);
     exchange.refused = refusal.code;
@@ -48,11 +48,11 @@ export function refuse(log: Log): ErrorRequestHandler {
       // What is left of a body that is too large is not worth reading.
       ...(refusal.code === 'body_too_large' && { Connection: 'close' }),
     });
-    SEND[exchange.errors](refusal, exchange, response, request);
+    SEND[exchange.errors](refusal, exchange, response);
   };
 }
 
-type SendRefusal = (refusal: Refusal, exchange: Exchange, to: Response, request: Request) => void;
+type SendRefusal = (refusal: Refusal, exchange: Exchange, to: Response) => void;
 
 const SEND: Readonly<Record<Exchange['errors'], SendRefusal>> = {
   /** RFC 9457, with the challenge of RFC 6750 section 3 where a token is missing or too weak. */

@@ -36,7 +36,7 @@ export function serve(ring: Keyring): ServedSet {
  * ignores Age for once more each time, so a quarter leaves room to spare before the key signs (I1).
  * The P of the next key counts besides the one in force, because it keeps the P it was promised.
  */
-export function jwksMaxAge(ring: Pick<Keyring, 'keys' | 'propagationDelay'>): number {
+function jwksMaxAge(ring: Pick<Keyring, 'keys' | 'propagationDelay'>): number {
   const waiting = ring.keys.filter((key) => key.state === 'next');
   const delays = [ring, ...waiting].map((one) => one.propagationDelay);
   return Math.min(MAX_AGE, ...delays.map((delay) => delay / 4));

@@ -23,11 +23,12 @@ const MAX_SUBJECT = 255;
 
 /** `POST /sign`: the issuing authority itself. */
 export const signEndpoint: Endpoint = (services) => async (request, response) => {
-  const found = locate(services, request, response);
+  const find = () => locate(services, request, response);
+  find();
   const token = bearerToken(request);
   const body = await readBody(request, response, 'application/json');
   const issued = await issue(services, response, {
-    found,
+    find,
     token,
     power: 'claims',
     read: (ring, caller) => readSignRequest(parseJson(body), ring, caller),

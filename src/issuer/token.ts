@@ -18,11 +18,12 @@ const REPEATABLE = 'resource';
 
 /** `POST /oauth/token`: a token about the caller itself (RFC 6749 section 4.4, RFC 9068). */
 export const tokenEndpoint: Endpoint = (services) => async (request, response) => {
-  const found = locate(services, request, response);
+  const find = () => locate(services, request, response);
+  find();
   const body = await readBody(request, response, 'application/x-www-form-urlencoded');
   const form = readForm(decodeUtf8(body));
   const issued = await issue(services, response, {
-    found,
+    find,
     token: readAssertion(form),
     power: 'token',
     read: (ring, caller) => readTokenRequest(form, ring, caller),

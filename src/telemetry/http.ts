@@ -3,10 +3,10 @@ import type { Registry } from 'prom-client';
 import { type Listening, listen } from './listen.ts';
 
 /** Why something is not well yet, in words for a person; true when it is. */
-export type Check = () => true | string;
+type Check = () => true | string;
 
 /** By name, what a process depends on. Every name that is not well is named in the answer. */
-export type Checks = Readonly<Record<string, Check>>;
+type Checks = Readonly<Record<string, Check>>;
 
 export interface TelemetryOptions {
   /** `host:port`; `:port` for every interface. */

@@ -11,6 +11,8 @@ export interface Listening {
 
 const ADDRESS = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]]*)):(?<port>\d{1,5})$/;
 const CLOSE_GRACE = 10_000;
+/** A connection that was busy when the server closed is closed so soon after its last answer. */
+const SWEEP = 50;
 
 /**
  * Reads `host:port`, `[v6]:port`, or `:port` for every interface.
@@ -42,7 +44,9 @@ async function close(server: Server, graceMs: number): Promise<void> {
   if (!server.listening) return;
   const closed = once(server, 'close');
   server.close();
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP);
   const cut = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
+  clearInterval(sweep);
   clearTimeout(cut);
 }

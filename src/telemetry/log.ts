@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 
 /** What a line says besides its message. Secrets are types that cannot be logged (I12). */
-export type LogFields = Readonly<Record<string, unknown>>;
+type LogFields = Readonly<Record<string, unknown>>;
 
 type Write = (fields: LogFields, message: string) => void;
 

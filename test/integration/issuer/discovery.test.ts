@@ -74,7 +74,7 @@ describe('discovery', () => {
         jwks_uri: 'https://Login.Example.com/Tenants/a/.well-known/jwks.json',
         token_endpoint: 'https://Login.Example.com/Tenants/a/oauth/token',
         subject_types_supported: ['public'],
-        response_types_supported: [],
+        response_types_supported: ['id_token'],
         grant_types_supported: ['client_credentials'],
       });
     }

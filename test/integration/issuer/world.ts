@@ -3,10 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  GROUP,
   HOUR,
   MINUTE,
-  PLURAL,
   SECRET_TYPE,
   SET_NAME_LABEL,
   SET_NAMESPACE_LABEL,
@@ -21,19 +19,13 @@ import { createRegistry } from '../../../src/telemetry/metrics.ts';
 import type { Cluster } from '../../controlplane/cluster.ts';
 import { makeNamespace, sharedCluster } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
+import { type Account, accountsIn } from './accounts.ts';
+
+export type { Account } from './accounts.ts';
 
 const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'signet');
 /** What the issuer's own ServiceAccount is and may do, as the chart says; and nothing else. */
 const TEMPLATES = ['serviceaccounts.yaml', 'rbac-issuer.yaml'];
-
-/** ServiceAccounts in the tenant's namespace, by what they may create of any set in it. */
-const ACCOUNTS = {
-  client: ['token'],
-  authority: ['claims'],
-  both: ['token', 'claims'],
-  stranger: [],
-} as const;
-export type Account = keyof typeof ACCOUNTS;
 
 export type WorldOptions = Partial<Pick<IssuerOptions, 'clock' | 'maxStaleness' | 'clockSkew'>>;
 
@@ -234,40 +226,7 @@ export async function startWorld(options: WorldOptions = {}, shared?: Cluster): 
     ...TEMPLATES.flatMap((name) => ['--show-only', `templates/${name}`]),
   ]);
   await cluster.kubectl(['create', '-f', '-'], { input: chart });
-  const accounts = Object.entries(ACCOUNTS).flatMap(([name, powers]) =>
-    account(tenant, name, powers),
-  );
-  const list = { apiVersion: 'v1', kind: 'List', items: accounts };
-  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(list) });
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(accountsIn(tenant)) });
   await world.start(options);
   return world;
-}
-
-function account(namespace: string, name: string, powers: readonly string[]): object[] {
-  const metadata = { namespace, name };
-  const rbac = 'rbac.authorization.k8s.io';
-  const serviceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata };
-  if (powers.length === 0) return [serviceAccount];
-  return [
-    serviceAccount,
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'Role',
-      metadata,
-      rules: [
-        {
-          apiGroups: [GROUP],
-          resources: powers.map((power) => `${PLURAL}/${power}`),
-          verbs: ['create'],
-        },
-      ],
-    },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'RoleBinding',
-      metadata,
-      roleRef: { apiGroup: rbac, kind: 'Role', name },
-      subjects: [{ kind: 'ServiceAccount', name, namespace }],
-    },
-  ];
 }
