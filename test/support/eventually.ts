@@ -10,15 +10,15 @@ export interface EventuallyOptions {
 }
 
 /**
- * Calls `probe` until it neither throws nor answers false or undefined: write the assertion in it.
+ * Calls `probe` until it neither throws nor answers false: a condition, or assertions.
  *
  * @returns what the probe answered.
- * @throws the probe's last error; an Error with the probe's text if it only answered no.
+ * @throws the probe's last error; an Error with the probe's text if it only answered false.
  */
 export async function eventually<T>(
   probe: () => T | Promise<T>,
   { timeout = 10_000, interval = POLL }: EventuallyOptions = {},
-): Promise<Exclude<Awaited<T>, false | undefined>> {
+): Promise<Exclude<Awaited<T>, false>> {
   const deadline = performance.now() + timeout;
   for (;;) {
     let problem: unknown;
@@ -34,6 +34,6 @@ export async function eventually<T>(
   }
 }
 
-function isYes<T>(answer: T): answer is Exclude<T, false | undefined> {
-  return answer !== false && answer !== undefined;
+function isYes<T>(answer: T): answer is Exclude<T, false> {
+  return answer !== false;
 }
