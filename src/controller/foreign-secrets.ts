@@ -1,6 +1,6 @@
 import { MINUTE, SECRET_TYPE } from '../api/constants.ts';
 import type { Instant } from '../keys/keyring.ts';
-import type { KeyringFault } from '../rotation/situation.ts';
+import type { ReadyFault } from '../rotation/situation.ts';
 import { notOurs } from './keyrings.ts';
 import type { SecretObject } from './objects.ts';
 
@@ -9,14 +9,14 @@ import type { SecretObject } from './objects.ts';
  * ours shows them. Found when a write finds the name taken; looked at again after a minute.
  */
 export class ForeignSecrets {
-  readonly #found = new Map<string, { readonly fault: KeyringFault; readonly until: Instant }>();
+  readonly #found = new Map<string, { readonly fault: ReadyFault; readonly until: Instant }>();
   readonly #clock: () => Instant;
 
   constructor(clock: () => Instant) {
     this.#clock = clock;
   }
 
-  of(setUid: string): KeyringFault | undefined {
+  of(setUid: string): ReadyFault | undefined {
     const found = this.#found.get(setUid);
     if (found === undefined || this.#clock() < found.until) return found?.fault;
     this.#found.delete(setUid);

@@ -1,6 +1,6 @@
 import { ALLOWED_ISSUERS_ANNOTATION } from '../api/constants.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import type { IssuerClaim } from '../rotation/situation.ts';
+import type { IssuerClaim, ReadyFault } from '../rotation/situation.ts';
 
 /** Path segments that belong to the issuer's own endpoints (design section 4). */
 const RESERVED_SEGMENTS: ReadonlySet<string> = new Set([
@@ -43,12 +43,7 @@ export function claimIssuer(claim: Claim): IssuerClaim {
   return { granted: true, issuer, source: asked === undefined ? 'default' : 'spec' };
 }
 
-interface Refusal {
-  readonly reason: string;
-  readonly message: string;
-}
-
-function notAllowed(asked: string, { allowed = '', namespace }: Claim): Refusal | undefined {
+function notAllowed(asked: string, { allowed = '', namespace }: Claim): ReadyFault | undefined {
   const prefixes = allowed.split(/[\s,]+/).filter((prefix) => prefix !== '');
   if (prefixes.some((prefix) => isWithin(asked, prefix))) return undefined;
   return {
@@ -60,7 +55,7 @@ function notAllowed(asked: string, { allowed = '', namespace }: Claim): Refusal 
   };
 }
 
-function reserved(asked: string, own: string, { publicUrl }: Claim): Refusal | undefined {
+function reserved(asked: string, own: string, { publicUrl }: Claim): ReadyFault | undefined {
   const segment = segmentsOf(asked).find((part) => RESERVED_SEGMENTS.has(part));
   if (segment !== undefined) {
     return {
@@ -78,7 +73,7 @@ function reserved(asked: string, own: string, { publicUrl }: Claim): Refusal | u
   };
 }
 
-function taken(issuer: string, { holders, namespace, name }: Claim): Refusal | undefined {
+function taken(issuer: string, { holders, namespace, name }: Claim): ReadyFault | undefined {
   const holder = holders.find(
     ({ owner, issuer: held }) =>
       !(owner.namespace === namespace && owner.name === name) &&

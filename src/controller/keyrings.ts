@@ -3,7 +3,7 @@ import { decodeKeyring } from '../keys/codec.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Change } from '../kube/store.ts';
-import type { KeyringFault } from '../rotation/situation.ts';
+import type { ReadyFault } from '../rotation/situation.ts';
 import type { SecretObject } from './objects.ts';
 
 /** A Secret of ours as it was last seen, and what could be read from it. */
@@ -11,7 +11,7 @@ export interface HeldKeyring {
   readonly secret: SecretObject;
   /** Absent when the Secret is damaged. */
   readonly keyring?: Keyring;
-  readonly fault?: KeyringFault;
+  readonly fault?: ReadyFault;
 }
 
 /**
@@ -97,7 +97,7 @@ function read(secret: SecretObject, uid: string): HeldKeyring {
   return { secret, fault: notOurs(secret.metadata.name, 'it holds the keys of another set') };
 }
 
-function damaged({ metadata }: SecretObject, { message }: KeyringDamagedError): KeyringFault {
+function damaged({ metadata }: SecretObject, { message }: KeyringDamagedError): ReadyFault {
   return {
     reason: 'KeyringDamaged',
     message:
@@ -107,7 +107,7 @@ function damaged({ metadata }: SecretObject, { message }: KeyringDamagedError): 
 }
 
 /** A Secret of the name that a set's keys need, which is not theirs (I19). */
-export function notOurs(name: string, why: string): KeyringFault {
+export function notOurs(name: string, why: string): ReadyFault {
   return {
     reason: 'SecretNotOurs',
     message: `Secret ${name} is not used: ${why}. Delete or rename it, and new keys are made`,

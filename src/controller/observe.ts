@@ -34,7 +34,11 @@ export function observe(namespace: string, name: string, sources: Sources): View
   const policy = policyOf(set?.spec, flags);
   const named = caches.keyrings.named(namespace, name);
   if (set === undefined) {
-    const claim = { granted: false, reason: 'SetDeleted', message: 'The set was deleted' } as const;
+    const claim = {
+      granted: false,
+      reason: 'KeysNotCreated',
+      message: 'The set was deleted',
+    } as const;
     return { observed: { former: named, claim, publishers: [] }, policy };
   }
   const home = caches.namespaces.get(undefined, namespace);

@@ -1,3 +1,4 @@
+import type { EventReason, ReasonOf } from '../api/reasons.ts';
 import type { Algorithm } from '../keys/algorithms.ts';
 import type { Instant, Keyring, SigningKey } from '../keys/keyring.ts';
 
@@ -33,10 +34,16 @@ export interface ObservedSet {
   readonly reportedKids: readonly string[];
 }
 
+/** Why a set cannot sign. */
+export interface ReadyFault {
+  readonly reason: ReasonOf<'Ready'>;
+  readonly message: string;
+}
+
 /** The issuer that a set asks for: whether it may have it is decided before (design section 1). */
 export type IssuerClaim =
   | { readonly granted: true; readonly issuer: string; readonly source: Keyring['issuerSource'] }
-  | { readonly granted: false; readonly reason: string; readonly message: string };
+  | ({ readonly granted: false } & ReadyFault);
 
 /** Something that carries public keys to verifiers: what it was last seen to carry. */
 export interface Publisher {
@@ -44,13 +51,7 @@ export interface Publisher {
   readonly name: string;
   readonly kids: readonly string[];
   /** Why it cannot carry any, when it cannot. */
-  readonly fault?: { readonly reason: string; readonly message: string };
-}
-
-/** Why a keyring that exists cannot be used. */
-export interface KeyringFault {
-  readonly reason: string;
-  readonly message: string;
+  readonly fault?: { readonly reason: ReasonOf<'Published'>; readonly message: string };
 }
 
 /** Everything a plan is made from; gathered once (`observe`), never changed. */
@@ -59,7 +60,8 @@ export interface Observed {
   readonly set?: ObservedSet;
   /** The keyring of this very set. */
   readonly keyring?: Keyring;
-  readonly keyringFault?: KeyringFault;
+  /** Why the keyring that exists cannot be used. */
+  readonly keyringFault?: ReadyFault;
   /** The keyring as last seen before its Secret was deleted. */
   readonly lostKeyring?: Keyring;
   /** Keyrings of sets of this name that are gone. */
@@ -101,7 +103,7 @@ export type KeyringDraft = Omit<Keyring, 'keys'> & {
 /** Something to tell: a constant reason and a sentence. */
 export interface Notice {
   readonly type: 'Normal' | 'Warning';
-  readonly reason: string;
+  readonly reason: EventReason;
   readonly message: string;
 }
 

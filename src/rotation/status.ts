@@ -1,5 +1,6 @@
 import { DAY, REFUSED_ANNOTATION } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
+import type { ConditionType, ReasonOf } from '../api/reasons.ts';
 import type { Condition, KeyStatus, SigningKeySetStatus } from '../api/signingkeyset.generated.ts';
 import type { Instant, Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { gate, missingPublishers } from './gate.ts';
@@ -7,13 +8,13 @@ import { effectiveGracePeriod } from './lifetimes.ts';
 import type { PendingRequest } from './pending.ts';
 import {
   currentKey,
-  type KeyringFault,
   nextKey,
   type Observed,
   type ObservedSet,
   type Policy,
+  type ReadyFault,
 } from './situation.ts';
-import { at } from './transitions.ts';
+import { at, until } from './transitions.ts';
 import { explainWait } from './wait.ts';
 
 /** A condition as it is now; when it last changed is known to whoever writes it. */
@@ -32,7 +33,7 @@ interface Facts {
   readonly now: Instant;
   readonly ring?: Keyring;
   readonly request?: PendingRequest;
-  readonly fault?: KeyringFault;
+  readonly fault?: ReadyFault;
 }
 
 type WithKeys = Facts & { readonly ring: Keyring };
@@ -40,6 +41,8 @@ type WithKeys = Facts & { readonly ring: Keyring };
 /** Not rotated for this long: `RotationOverdue`. */
 export const NOTICE_AGE = 365 * DAY;
 const MOST_BLOCKERS = 3;
+/** Times that somebody may wait for. */
+const AHEAD: ReadonlySet<string> = new Set(['revokeAt', 'tokensUntil']);
 const SHORTEST_KID = 8;
 
 /** Says what is, why it waits, until when and what to type (design section 1). */
@@ -58,7 +61,7 @@ export function describe(facts: Facts): Report {
     keys: [...ring.keys.map(keyStatus), ...ring.revoked.map(revokedStatus)],
     current: shortKid(currentKey(ring).kid, ring),
     next: shortKid(nextKey(ring).kid, ring),
-    ...(opens === undefined ? {} : { promotableAt: at(opens) }),
+    ...(opens === undefined ? {} : { promotableAt: until(opens) }),
     ...(blockedBy.length === 0 ? {} : { blockedBy: blockedBy.slice(0, MOST_BLOCKERS) }),
     ...nextRotation(ring, policy),
     effectiveGracePeriod: formatDuration(effectiveGracePeriod(policy)),
@@ -70,18 +73,25 @@ export function describe(facts: Facts): Report {
 
 function ready({ ring, fault, observed }: Facts): ReportedCondition {
   const lost = observed.keyringFault ?? fault;
-  if (lost !== undefined) return { type: 'Ready', status: 'False', ...pickFault(lost) };
+  if (lost !== undefined) return condition('Ready', 'False', lost.reason, lost.message);
   if (ring === undefined) {
     return condition('Ready', 'False', 'KeysNotCreated', 'The first keys are being made');
   }
   const { kid, algorithm } = currentKey(ring);
+  const { claim } = observed;
+  if (claim.granted && claim.issuer !== ring.issuer) {
+    const message =
+      `${kid} signs with ${algorithm} for ${ring.issuer}, the issuer of the first keys; the ` +
+      `operator would now give ${claim.issuer}: make a new set to have that`;
+    return condition('Ready', 'True', 'IssuerDrift', message);
+  }
   return condition('Ready', 'True', 'Signing', `${kid} signs with ${algorithm}`);
 }
 
 function published({ ring, observed }: WithKeys): ReportedCondition {
   const faulty = observed.publishers.find(({ fault }) => fault !== undefined);
   if (faulty?.fault !== undefined) {
-    return { type: 'Published', status: 'False', ...pickFault(faulty.fault) };
+    return condition('Published', 'False', faulty.fault.reason, faulty.fault.message);
   }
   const missing = missingPublishers(ring, observed.publishers);
   if (missing.length > 0 || nextKey(ring).publishedAt === undefined) {
@@ -123,22 +133,18 @@ function rotationOverdue({ ring, set, now }: WithKeys): ReportedCondition {
   );
 }
 
-function condition(
-  type: string,
+function condition<Type extends ConditionType>(
+  type: Type,
   status: Condition['status'],
-  reason: string,
+  reason: ReasonOf<Type>,
   message: string,
 ): ReportedCondition {
   return { type, status, reason, message };
 }
 
-function pickFault({ reason, message }: KeyringFault): KeyringFault {
-  return { reason, message };
-}
-
 function nextRotation(ring: Keyring, { every }: Policy): Pick<Report, 'nextRotationAt'> {
   const since = currentKey(ring).promotedAt;
-  return every === undefined || since === undefined ? {} : { nextRotationAt: at(since + every) };
+  return every === undefined || since === undefined ? {} : { nextRotationAt: until(since + every) };
 }
 
 function lastRotation({ lastRotation: last }: Keyring): Pick<Report, 'lastRotation'> {
@@ -178,7 +184,7 @@ function times<Name extends string>(
   const found: { [name in Name]?: string } = {};
   for (const name of names) {
     const instant = source[name];
-    if (instant !== undefined) found[name] = at(instant);
+    if (instant !== undefined) found[name] = AHEAD.has(name) ? until(instant) : at(instant);
   }
   return found;
 }

@@ -1,3 +1,4 @@
+import { SECOND } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
 import type { Instant, Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { propagationDelayForNewKey, revokeAt, tokensUntil } from './lifetimes.ts';
@@ -22,9 +23,14 @@ export function short(kid: string): string {
   return kid.slice(0, 8);
 }
 
-/** An RFC 3339 time with seconds, for people. */
+/** An RFC 3339 time with seconds, as Kubernetes writes them, of something that was. */
 export function at(instant: Instant): string {
   return `${new Date(instant).toISOString().slice(0, 19)}Z`;
+}
+
+/** The same of something that will be: never earlier than it is. */
+export function until(instant: Instant): string {
+  return at(Math.ceil(instant / SECOND) * SECOND);
 }
 
 /** The first keyring of a set: its current and its next key, in one write (I2, I21). */

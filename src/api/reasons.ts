@@ -1,0 +1,47 @@
+/**
+ * Every reason that conditions and Events can have: stable, so that people and programs can look
+ * for them. docs/troubleshooting.md says of each what happened and what to type (a test holds it).
+ */
+export const CONDITION_REASONS = {
+  Ready: [
+    'Signing',
+    'IssuerDrift',
+    'KeysNotCreated',
+    'IssuerNotAllowed',
+    'IssuerConflict',
+    'KeyringDamaged',
+    'SecretNotOurs',
+  ],
+  Published: ['PublishedEverywhere', 'Publishing', 'ConfigMapNotOurs', 'ConfigMapNotWritten'],
+  RotationPending: [
+    'NoRequest',
+    'RequestRefused',
+    'InProgress',
+    'Suspended',
+    'PreviousKeys',
+    'WaitingForPublication',
+    'WaitingForPropagation',
+  ],
+  RotationOverdue: ['RotatedInTime', 'NotRotatedFor365Days'],
+} as const;
+
+export const EVENT_REASONS = [
+  'KeysCreated',
+  'KeysResumed',
+  'KeysRestored',
+  'KeysLost',
+  'KeysRetired',
+  'Rotated',
+  'RotationDeferred',
+  'KeyRevoked',
+  'NextKeyReplaced',
+  'RequestRefused',
+  'RequestIgnored',
+  'CancelTooLate',
+  'ReconcileFailed',
+] as const;
+
+export type ConditionType = keyof typeof CONDITION_REASONS;
+export type ReasonOf<Type extends ConditionType> = (typeof CONDITION_REASONS)[Type][number];
+export type ConditionReason = ReasonOf<ConditionType>;
+export type EventReason = (typeof EVENT_REASONS)[number];
