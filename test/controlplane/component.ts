@@ -37,7 +37,7 @@ export interface ComponentSpec {
 }
 
 /** A program that did not start, with the end of its log. */
-export class StartError extends Error {
+class StartError extends Error {
   override readonly name = 'StartError';
   /** Somebody took the port between our looking and the program's binding. */
   readonly portTaken: boolean;
