@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { jwksMaxAge, LONGEST_MAX_AGE } from '../api/caching.ts';
 import { SECOND } from '../api/constants.ts';
 import { jwks } from '../keys/jwks.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -20,13 +21,11 @@ export interface ServedSet {
   readonly jwks: PublicDocument;
 }
 
-const MAX_AGE = 300 * SECOND;
-
 export function serve(ring: Keyring): ServedSet {
   return {
     ring,
-    discovery: document('application/json', discovery(ring.issuer), MAX_AGE),
-    jwks: document('application/jwk-set+json', jwks(ring), jwksMaxAge(ring)),
+    discovery: document('application/json', discovery(ring.issuer), LONGEST_MAX_AGE),
+    jwks: document('application/jwk-set+json', jwks(ring), maxAgeOf(ring)),
   };
 }
 
@@ -35,11 +34,13 @@ export function serve(ring: Keyring): ServedSet {
  * replica serves a key. A copy made just before that lives for max-age, and through a cache that
  * ignores Age for once more each time, so a quarter leaves room to spare before the key signs (I1).
  * The P of the next key counts besides the one in force, because it keeps the P it was promised.
+ * Of a set that is gone nothing is to be cached: one made again later starts with other keys.
  */
-function jwksMaxAge(ring: Pick<Keyring, 'keys' | 'propagationDelay'>): number {
+function maxAgeOf(ring: Pick<Keyring, 'keys' | 'propagationDelay' | 'retiredAt'>): number {
+  if (ring.retiredAt !== undefined) return 0;
   const waiting = ring.keys.filter((key) => key.state === 'next');
   const delays = [ring, ...waiting].map((one) => one.propagationDelay);
-  return Math.min(MAX_AGE, ...delays.map((delay) => delay / 4));
+  return jwksMaxAge(Math.min(...delays));
 }
 
 function document(contentType: string, content: object, maxAge: number): PublicDocument {

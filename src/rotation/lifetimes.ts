@@ -1,11 +1,8 @@
-import { MINUTE } from '../api/constants.ts';
+import { jwksMaxAge } from '../api/caching.ts';
 import type { Instant, SigningKey } from '../keys/keyring.ts';
 import type { Policy } from './situation.ts';
 
 type Flags = Pick<Policy, 'clockSkew' | 'maxStaleness'>;
-
-/** No cache holds a JWKS for longer than this, whatever P is. */
-const LONGEST_MAX_AGE = 5 * MINUTE;
 
 /**
  * When the last token that a key can have signed until `now` has expired for everybody: a replica
@@ -34,15 +31,10 @@ export function effectiveGracePeriod(policy: Policy): number {
   return Math.max(policy.gracePeriod ?? 0, shortestSafe);
 }
 
-/** `max-age` in milliseconds of a JWKS whose next key waits P: min(5m, P/4). */
-export function maxAge(propagationDelay: number): number {
-  return Math.min(LONGEST_MAX_AGE, propagationDelay / 4);
-}
-
 /**
  * P for a key made now. A shorter P holds from here on, but not before every cache has run out
  * that was filled under the longer one (I1, I22).
  */
 export function propagationDelayForNewKey(policy: Policy, replaced: SigningKey): number {
-  return Math.max(policy.propagationDelay, maxAge(replaced.propagationDelay));
+  return Math.max(policy.propagationDelay, jwksMaxAge(replaced.propagationDelay));
 }

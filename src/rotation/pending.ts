@@ -28,7 +28,10 @@ export type PendingState =
   /** Of another set, or not written by us: to be cleared, and told. */
   | { readonly kind: 'foreign' };
 
-export function readPending(set: ObservedSet, ring: Keyring): PendingState {
+export function readPending(
+  set: Pick<ObservedSet, 'uid' | 'annotations'>,
+  ring: Keyring,
+): PendingState {
   const text = set.annotations[PENDING_ANNOTATION];
   if (text === undefined) return { kind: 'none' };
   const request = parsePending(text);

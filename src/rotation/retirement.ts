@@ -1,3 +1,4 @@
+import { jwksMaxAge } from '../api/caching.ts';
 import { formatDuration } from '../api/duration.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import { tokensUntil } from './lifetimes.ts';
@@ -30,7 +31,7 @@ export function retire(
   const due = former.keys.filter(
     ({ state, revokeAt }) => state === 'previous' && isPast(revokeAt, now),
   );
-  const end = Math.max(...former.keys.map((key) => key.tokensUntil ?? 0));
+  const end = endOf(former, former.retiredAt);
   if (end <= now) return { do: 'discard', keyring: former, why: 'its last token has expired' };
   if (due.length > 0) return { do: 'write', transition: withoutDue(former, due, now) };
   const waits = former.keys.map(({ revokeAt }) => revokeAt).filter((time) => time !== undefined);
@@ -43,7 +44,7 @@ function begin(former: Keyring, flags: Flags, now: Instant): Transition {
       ? { ...key, tokensUntil: tokensUntil(key, former.maxLifetime, flags, now) }
       : key,
   );
-  const end = Math.max(...keys.map((key) => key.tokensUntil ?? 0));
+  const end = endOf({ ...former, keys }, now);
   return {
     kind: 'Retire',
     keyring: { ...former, keys, retiredAt: now },
@@ -58,6 +59,15 @@ function begin(former: Keyring, flags: Flags, now: Instant): Transition {
       },
     ],
   };
+}
+
+/**
+ * When the last token has expired, and every cache filled before the set was deleted: whoever
+ * makes the set again after that starts with a JWKS that nobody holds an older one of (I1).
+ */
+function endOf({ keys }: Keyring, retiredAt: Instant): Instant {
+  const cached = jwksMaxAge(Math.max(...keys.map(({ propagationDelay }) => propagationDelay)));
+  return Math.max(retiredAt + cached, ...keys.map((key) => key.tokensUntil ?? 0));
 }
 
 function withoutDue(former: Keyring, due: Keyring['keys'], now: Instant): Transition {

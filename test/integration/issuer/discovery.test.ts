@@ -160,4 +160,10 @@ describe('the JWKS', () => {
     const response = await world.fetch(jwksPath(name));
     expect(response.headers.get('cache-control')).toBe(expected);
   });
+
+  it('is not cached at all once the set is gone', async () => {
+    await world.store(await aKeyring().with({ ...world.identity('gone'), retiredAt: 1 }).build());
+    const response = await world.fetch(jwksPath('gone'));
+    expect(response.headers.get('cache-control')).toBe('no-cache');
+  });
 });
