@@ -64,7 +64,7 @@ export function auditEvents(file: string, filter: AuditFilter = {}): readonly Au
 }
 
 /** `signingkeysets/status`; the path for requests that are about no object. */
-function resourceOf({ objectRef, requestURI }: AuditEvent): string {
+export function resourceOf({ objectRef, requestURI }: AuditEvent): string {
   if (objectRef === undefined) return requestURI;
   const { resource, subresource } = objectRef;
   return subresource === undefined ? resource : `${resource}/${subresource}`;

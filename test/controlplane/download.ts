@@ -153,7 +153,9 @@ async function connect(url: string, patience: number): Promise<Response> {
   try {
     let at = new URL(url);
     for (let hops = 0; hops <= MOST_REDIRECTS; hops += 1) {
-      const response = await fetch(at, { redirect: 'manual', signal: deadline.signal });
+      const response = await fetch(at, { redirect: 'manual', signal: deadline.signal }).catch(
+        explain,
+      );
       if (response.ok) return response;
       await response.body?.cancel();
       const location = response.headers.get('location');
@@ -166,4 +168,9 @@ async function connect(url: string, patience: number): Promise<Response> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** fetch says only that it failed; why is in the cause. */
+function explain(error: Error): never {
+  throw error.cause instanceof Error ? error.cause : error;
 }

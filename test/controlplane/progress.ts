@@ -28,7 +28,8 @@ export function startProgress(
     if (name === '') return;
     const filled = Math.round(BAR * Math.min(1, done));
     const bar = stream.isTTY ? ` [${'='.repeat(filled)}${' '.repeat(BAR - filled)}]` : '';
-    const line = `${title}: ${name}${bar} ${Math.floor(done * 100)} % ${detail} ${elapsed(Date.now() - started)}`;
+    const share = detail === '' ? '' : ` ${Math.floor(done * 100)} % ${detail}`;
+    const line = `${title}: ${name}${bar}${share} ${elapsed(Date.now() - started)}`;
     if (!stream.isTTY) stream.write(`${line}\n`);
     else stream.write(`\r\u001b[K${line.slice(0, (stream.columns || 80) - 1)}`);
     drawn = stream.isTTY;
