@@ -30,6 +30,8 @@ export interface StackOptions {
   readonly clockSkew?: string;
   /** R; default 2s. */
   readonly maxStaleness?: string;
+  /** The program; default: `src/main.ts`, as it is. */
+  readonly main?: string;
   /** Given to both, such as `--log-level=debug`. */
   readonly args?: readonly string[];
   /** Where `controller.log` and `issuer.log` go; default: the control plane's folder. */
@@ -92,7 +94,11 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     ...['--max-staleness', options.maxStaleness ?? '2s'],
     ...(options.args ?? []),
   ];
-  const place = { controlPlane, logDirectory: options.logDirectory ?? controlPlane.dir };
+  const place = {
+    controlPlane,
+    logDirectory: options.logDirectory ?? controlPlane.dir,
+    main: options.main ?? join(ROOT, 'src', 'main.ts'),
+  };
   const controller = await signet(place, 'controller', [
     ...flags,
     ...['--public-url', options.publicUrl ?? issuerUrl],
@@ -130,10 +136,11 @@ async function end(process: Component): Promise<void> {
 interface Place {
   readonly controlPlane: ControlPlane;
   readonly logDirectory: string;
+  readonly main: string;
 }
 
 async function signet(
-  { controlPlane, logDirectory }: Place,
+  { controlPlane, logDirectory, main }: Place,
   command: 'controller' | 'issuer',
   flags: readonly string[],
 ): Promise<StackProcess> {
@@ -142,7 +149,7 @@ async function signet(
   const program = component({
     name: `the ${command}`,
     command: process.execPath,
-    args: [join(ROOT, 'src', 'main.ts'), command, ...flags, '--metrics-address', metrics],
+    args: [main, command, ...flags, '--metrics-address', metrics],
     env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
     logFile: join(logDirectory, `${command}.log`),
     patience: GRACEFUL_STOP,
