@@ -15,6 +15,7 @@ import type { Instant, Keyring, KeyringOwner, SigningKey } from '../keys/keyring
 import type { Kube } from '../kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
+import { readPending } from '../rotation/pending.ts';
 import type { Intake } from '../rotation/requests.ts';
 import type { KeyToMake, Notice, Transition } from '../rotation/situation.ts';
 import { isMade } from '../rotation/transitions.ts';
@@ -198,10 +199,14 @@ export class Apply {
     };
   }
 
-  /** The request is carried out: what waited goes, unless somebody was faster with a cancellation. */
+  /**
+   * Once the Secret records that the request was carried out, what waited goes, unless somebody was
+   * faster with a cancellation. One that still waits, or is not this set's, is the plan's to judge.
+   */
   async #clearPending(live: SigningKeySet, keyring: Keyring): Promise<void> {
     const { namespace, name } = live.metadata;
-    if (live.metadata.annotations?.[PENDING_ANNOTATION] === undefined) return;
+    const { uid, annotations = {} } = live.metadata;
+    if (readPending({ uid, annotations }, keyring).kind !== 'done') return;
     try {
       await this.#annotate(live, { [PENDING_ANNOTATION]: null });
     } catch (error) {
