@@ -201,10 +201,10 @@ const PERMISSIONS = [
   'Role signet-controller: "" serviceaccounts/token [signet-issuer]: create',
   'ClusterRole signet-controller: signet.dev signingkeysets: get list watch patch',
   'ClusterRole signet-controller: signet.dev signingkeysets/status: update',
-  'ClusterRole signet-controller: "" namespaces: get list watch',
+  'ClusterRole signet-controller: "" namespaces: list watch',
   'ClusterRole signet-controller: "" configmaps: get list watch create update delete',
   'ClusterRole signet-controller: "" events: create patch',
-  'Role signet-issuer: "" secrets: get list watch',
+  'Role signet-issuer: "" secrets: list watch',
   'ClusterRole signet-issuer: authentication.k8s.io tokenreviews: create',
   'ClusterRole signet-issuer: authorization.k8s.io subjectaccessreviews: create',
 ];
