@@ -3,7 +3,7 @@ import { formatDuration } from '../api/duration.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import { tokensUntil } from './lifetimes.ts';
 import type { Policy, Transition } from './situation.ts';
-import { revoke, until } from './transitions.ts';
+import { at, revoke } from './transitions.ts';
 
 /** What happens to a keyring whose set is gone; the first that applies, one a pass. */
 export type Retirement =
@@ -54,7 +54,7 @@ function begin(former: Keyring, flags: Flags, now: Instant): Transition {
         type: 'Normal',
         reason: 'KeysRetired',
         message:
-          `The set was deleted: nothing is signed any more, tokens verify until ${until(end)} ` +
+          `The set was deleted: nothing is signed any more, tokens verify until ${at(end)} ` +
           `(${formatDuration(end - now)}). Make it again before that to go on with the same keys`,
       },
     ],

@@ -3,7 +3,7 @@ import type { Keyring, RotationTrigger } from '../keys/keyring.ts';
 import { gate } from './gate.ts';
 import { readPending } from './pending.ts';
 import { currentKey, type Notice, nextKey, type Situation, type Transition } from './situation.ts';
-import { discardNext, isMade, promote, remember, revoke, short, until } from './transitions.ts';
+import { at, discardNext, isMade, promote, remember, revoke, short } from './transitions.ts';
 
 /** Carries out the pending request, as far as it can be now (design section 1, requests). */
 export function carryOutRequest(situation: Situation): Transition | undefined {
@@ -54,7 +54,7 @@ function rotated({ ring, policy, now }: Situation, cause: Cause): Transition {
   const fate =
     demoted?.revokeAt === undefined
       ? `${short(from)} was revoked`
-      : `${short(from)} verifies until ${until(demoted.revokeAt)} (${formatDuration(demoted.revokeAt - now)})`;
+      : `${short(from)} verifies until ${at(demoted.revokeAt)} (${formatDuration(demoted.revokeAt - now)})`;
   return {
     kind: 'Promote',
     keyring: {

@@ -14,7 +14,7 @@ import {
   type Policy,
   type ReadyFault,
 } from './situation.ts';
-import { at, until } from './transitions.ts';
+import { at, from } from './transitions.ts';
 import { explainWait } from './wait.ts';
 
 /** A condition as it is now; when it last changed is known to whoever writes it. */
@@ -41,8 +41,6 @@ type WithKeys = Facts & { readonly ring: Keyring };
 /** Not rotated for this long: `RotationOverdue`. */
 export const NOTICE_AGE = 365 * DAY;
 const MOST_BLOCKERS = 3;
-/** Times that somebody may wait for. */
-const AHEAD: ReadonlySet<string> = new Set(['revokeAt', 'tokensUntil']);
 const SHORTEST_KID = 8;
 
 /** Says what is, why it waits, until when and what to type (design section 1). */
@@ -61,7 +59,7 @@ export function describe(facts: Facts): Report {
     keys: [...ring.keys.map(keyStatus), ...ring.revoked.map(revokedStatus)],
     current: shortKid(currentKey(ring).kid, ring),
     next: shortKid(nextKey(ring).kid, ring),
-    ...(opens === undefined ? {} : { promotableAt: until(opens) }),
+    ...(opens === undefined ? {} : { promotableAt: from(opens) }),
     ...(blockedBy.length === 0 ? {} : { blockedBy: blockedBy.slice(0, MOST_BLOCKERS) }),
     ...nextRotation(ring, policy),
     effectiveGracePeriod: formatDuration(effectiveGracePeriod(policy)),
@@ -144,7 +142,7 @@ function condition<Type extends ConditionType>(
 
 function nextRotation(ring: Keyring, { every }: Policy): Pick<Report, 'nextRotationAt'> {
   const since = currentKey(ring).promotedAt;
-  return every === undefined || since === undefined ? {} : { nextRotationAt: until(since + every) };
+  return every === undefined || since === undefined ? {} : { nextRotationAt: from(since + every) };
 }
 
 function lastRotation({ lastRotation: last }: Keyring): Pick<Report, 'lastRotation'> {
@@ -184,7 +182,7 @@ function times<Name extends string>(
   const found: { [name in Name]?: string } = {};
   for (const name of names) {
     const instant = source[name];
-    if (instant !== undefined) found[name] = AHEAD.has(name) ? until(instant) : at(instant);
+    if (instant !== undefined) found[name] = at(instant);
   }
   return found;
 }

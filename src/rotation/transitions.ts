@@ -23,13 +23,16 @@ export function short(kid: string): string {
   return kid.slice(0, 8);
 }
 
-/** An RFC 3339 time with seconds, as Kubernetes writes them, of something that was. */
+/**
+ * An RFC 3339 time with seconds, as Kubernetes writes them, of something that was, or that holds
+ * until then: never later than it is.
+ */
 export function at(instant: Instant): string {
   return `${new Date(instant).toISOString().slice(0, 19)}Z`;
 }
 
-/** The same of something that will be: never earlier than it is. */
-export function until(instant: Instant): string {
+/** The same of something that may happen from then on: never earlier than it is. */
+export function from(instant: Instant): string {
   return at(Math.ceil(instant / SECOND) * SECOND);
 }
 

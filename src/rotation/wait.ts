@@ -3,7 +3,7 @@ import type { ReasonOf } from '../api/reasons.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import { gate, MOST_PREVIOUS_KEYS, missingPublishers, PREVIOUS_KEYS, roomAt } from './gate.ts';
 import { nextKey, type Observed, type Policy } from './situation.ts';
-import { at, until } from './transitions.ts';
+import { at, from } from './transitions.ts';
 
 /** Why a rotation cannot be carried out yet; the reasons are those of `RotationPending`. */
 export interface Wait {
@@ -50,7 +50,7 @@ function previousKeys({ ring }: Waiting): Wait | undefined {
     reason: PREVIOUS_KEYS,
     message:
       `${MOST_PREVIOUS_KEYS} previous keys still verify, and a fourth is not made: waits until ` +
-      `${until(room)}, or type revoke=previous to give up their tokens now`,
+      `${from(room)}, or type revoke=previous to give up their tokens now`,
   };
 }
 
@@ -71,7 +71,7 @@ function propagation({ ring, observed, now }: Waiting): Wait | undefined {
   return {
     reason: 'WaitingForPropagation',
     message:
-      `Will be carried out at ${until(opens)}: the next key is published since ${at(publishedAt)}, and ` +
+      `Will be carried out at ${from(opens)}: the next key is published since ${at(publishedAt)}, and ` +
       `verifiers may hold a JWKS without it for ${formatDuration(propagationDelay)}`,
   };
 }
