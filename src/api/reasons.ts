@@ -16,6 +16,7 @@ export const CONDITION_REASONS = {
   RotationPending: [
     'NoRequest',
     'RequestRefused',
+    'ScheduleInvalid',
     'InProgress',
     'Suspended',
     'PreviousKeys',

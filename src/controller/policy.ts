@@ -1,5 +1,11 @@
+import { Cron } from 'croner';
 import { parseDuration } from '../api/duration.ts';
-import type { SigningKeySetSpec } from '../api/signingkeyset.generated.ts';
+import type {
+  RotationSpec,
+  ScheduleSpec,
+  SigningKeySetSpec,
+} from '../api/signingkeyset.generated.ts';
+import type { Instant } from '../keys/keyring.ts';
 import type { Policy } from '../rotation/situation.ts';
 
 /** The operator's flags that the protocol rests on, in milliseconds. */
@@ -29,9 +35,32 @@ export function policyOf(spec: SigningKeySetSpec = {}, flags: Flags): Policy {
       ...(certificate.subject === undefined ? {} : { subject: certificate.subject }),
     },
     ...duration('gracePeriod', revocation.gracePeriod),
-    ...duration('every', rotation.every),
+    ...automatic(rotation),
     ...flags,
   };
+}
+
+function automatic({ every, schedule }: RotationSpec): Partial<Policy> {
+  if (every !== undefined) {
+    const age = parseDuration(every);
+    return { automatic: { trigger: 'Age', dueAfter: (since) => since + age } };
+  }
+  return schedule === undefined ? {} : scheduled(schedule);
+}
+
+function scheduled({ cron, timeZone = 'UTC' }: ScheduleSpec): Partial<Policy> {
+  try {
+    const times = new Cron(cron, { timezone: timeZone, mode: '5-part', paused: true });
+    times.nextRun();
+    const dueAfter = (since: Instant) => times.nextRun(new Date(since))?.getTime();
+    return { automatic: { trigger: 'Schedule', dueAfter } };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'it does not parse';
+    const scheduleFault =
+      `spec.rotation.schedule: "${cron}" in ${timeZone} names no times (${why}), so nothing ` +
+      'rotates by itself: type five fields and an IANA time zone, such as "0 3 * * 6" and Europe/Berlin';
+    return { scheduleFault };
+  }
 }
 
 function duration<Name extends string>(

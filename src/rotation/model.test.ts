@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { POLICY, World } from '../../test/support/situations.ts';
+import { every, POLICY, World } from '../../test/support/situations.ts';
 import { jwksMaxAge } from '../api/caching.ts';
 import { DAY, HOUR, MINUTE, PENDING_ANNOTATION, SECOND } from '../api/constants.ts';
 import type { Instant, Keyring, KeyState } from '../keys/keyring.ts';
@@ -174,7 +174,7 @@ const specChange: fc.Arbitrary<Partial<Policy>> = fc.oneof(
   fc.constantFrom(HOUR, 2 * DAY).map((gracePeriod) => ({ gracePeriod })),
   fc.constantFrom('RS256', 'ES256', 'EdDSA').map((algorithm) => ({ algorithm })),
   fc.boolean().map((suspend) => ({ suspend })),
-  fc.constantFrom(DAY, 7 * DAY).map((every) => ({ every })),
+  fc.constantFrom(DAY, 7 * DAY).map((age) => every(age)),
   fc.constantFrom(SECOND, 5 * MINUTE).map((clockSkew) => ({ clockSkew })),
 );
 

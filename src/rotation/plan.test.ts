@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { START, World } from '../../test/support/situations.ts';
+import { every, START, World } from '../../test/support/situations.ts';
 import {
   DAY,
   HOUR,
@@ -302,12 +302,27 @@ describe('a request', () => {
 
 describe('automatic rotation', () => {
   test('comes at the age that the spec names, and says when', () => {
-    const world = World.start({ every: 30 * DAY });
+    const world = World.start(every(30 * DAY));
     expect(world.plan().report?.nextRotationAt).toBe('2026-01-31T00:00:00Z');
     world.wait(30 * DAY - 1);
     expect(ringOf(world).lastRotation).toBeUndefined();
     world.wait(1);
     expect(ringOf(world).lastRotation).toMatchObject({ trigger: 'Age', at: START + 30 * DAY });
+  });
+
+  test('comes once, however many times of a schedule passed meanwhile (I16)', () => {
+    const dueAfter = (since: number) => (Math.floor(since / DAY) + 1) * DAY;
+    const world = World.start({ automatic: { trigger: 'Schedule', dueAfter } });
+    world.now += 40 * DAY;
+    world.settle();
+    expect(world.told.filter((reason) => reason === 'Rotated')).toHaveLength(1);
+    expect(world.plan().report?.nextRotationAt).toBe('2026-02-11T00:00:00Z');
+  });
+
+  test('waits while the set is suspended, and is not announced', () => {
+    const world = World.start({ ...every(DAY), suspend: true }).wait(3 * DAY);
+    expect(world.told).not.toContain('Rotated');
+    expect(world.plan().report).not.toHaveProperty('nextRotationAt');
   });
 
   test('is missed after 365 days, which the status says', () => {

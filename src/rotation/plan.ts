@@ -3,9 +3,10 @@ import { gate, missingPublishers } from './gate.ts';
 import { type PendingRequest, readPending } from './pending.ts';
 import { type Intake, idsPresent, takeRequests } from './requests.ts';
 import { type Retirement, retire } from './retirement.ts';
-import { carryOutRequest, rotateByAge } from './rotate.ts';
+import { carryOutRequest, rotateWhenDue } from './rotate.ts';
 import {
   currentKey,
+  dueAt,
   type Notice,
   nextKey,
   type Observed,
@@ -49,7 +50,7 @@ const RULES: readonly ((situation: Situation) => Transition | undefined)[] = [
   revokeWhatIsDue,
   replaceNextOfAnotherKind,
   carryOutRequest,
-  rotateByAge,
+  rotateWhenDue,
   confirmPublication,
 ];
 
@@ -204,7 +205,7 @@ function announceWait({ taken }: Intake, situation: Situation): Notice[] {
 
 function nextRecheck({ ring, observed, policy, now }: Situation, request?: PendingRequest) {
   const signsSince = currentKey(ring).promotedAt ?? now;
-  const due = policy.every === undefined ? undefined : signsSince + policy.every;
+  const due = dueAt(ring, policy);
   const waits = request?.rotate === true || (due !== undefined && due <= now);
   const times = [
     ...(policy.suspend ? [] : ring.keys.map(({ revokeAt }) => revokeAt)),

@@ -2,7 +2,14 @@ import { formatDuration } from '../api/duration.ts';
 import type { Keyring, RotationTrigger } from '../keys/keyring.ts';
 import { gate } from './gate.ts';
 import { readPending } from './pending.ts';
-import { currentKey, type Notice, nextKey, type Situation, type Transition } from './situation.ts';
+import {
+  currentKey,
+  dueAt,
+  type Notice,
+  nextKey,
+  type Situation,
+  type Transition,
+} from './situation.ts';
 import { at, discardNext, isMade, promote, remember, revoke, short } from './transitions.ts';
 
 /** Carries out the pending request, as far as it can be now (design section 1, requests). */
@@ -28,13 +35,14 @@ export function carryOutRequest(situation: Situation): Transition | undefined {
   };
 }
 
-/** Rotates a current key that has reached the age of `rotation.every`. */
-export function rotateByAge(situation: Situation): Transition | undefined {
+/** Rotates by itself at the age, or at the times, that the spec names. */
+export function rotateWhenDue(situation: Situation): Transition | undefined {
   const { ring, observed, policy, now } = situation;
-  if (policy.every === undefined || policy.suspend) return undefined;
-  const due = (currentKey(ring).promotedAt ?? 0) + policy.every;
+  const due = dueAt(ring, policy);
+  if (policy.automatic === undefined || due === undefined || policy.suspend) return undefined;
   if (now < due || !gate(ring, observed, now).open) return undefined;
-  return rotated(situation, { trigger: 'Age', requests: ring.requests, kids: [] });
+  const { trigger } = policy.automatic;
+  return rotated(situation, { trigger, requests: ring.requests, kids: [] });
 }
 
 interface Cause {

@@ -1,6 +1,6 @@
 import type { EventReason, ReasonOf } from '../api/reasons.ts';
 import type { Algorithm } from '../keys/algorithms.ts';
-import type { Instant, Keyring, SigningKey } from '../keys/keyring.ts';
+import type { Instant, Keyring, RotationTrigger, SigningKey } from '../keys/keyring.ts';
 
 /** What `spec` and the operator's flags ask for; all durations in milliseconds. */
 export interface Policy {
@@ -13,14 +13,26 @@ export interface Policy {
   /** L: the longest token lifetime. */
   readonly maxLifetime: number;
   readonly audiences: readonly string[];
-  /** Automatic rotation at this age of the current key; absent: by hand only. */
-  readonly every?: number;
+  /** Rotation by itself; absent: by hand only. */
+  readonly automatic?: AutomaticRotation;
+  /** Why `rotation.schedule` names no times, and what to type instead. */
+  readonly scheduleFault?: string;
   readonly suspend: boolean;
   readonly certificate: { readonly subject?: string; readonly lifetime: number };
   /** S: the operator's flag. */
   readonly clockSkew: number;
   /** R: how long an issuer may sign on what it last confirmed; the operator's flag. */
   readonly maxStaleness: number;
+}
+
+/** `rotation.every` or `rotation.schedule`. */
+export interface AutomaticRotation {
+  readonly trigger: Exclude<RotationTrigger, 'Request'>;
+  /**
+   * When a key is due that signs since then: one time, however many have passed, so that a jump
+   * of the clock or a downtime makes one rotation (I16). Undefined: never.
+   */
+  readonly dueAfter: (since: Instant) => Instant | undefined;
 }
 
 /** What of a set matters to a plan. */
@@ -32,6 +44,8 @@ export interface ObservedSet {
   readonly annotations: Readonly<Record<string, string>>;
   /** Kids that the last status named: what tells lost keys from a new set. */
   readonly reportedKids: readonly string[];
+  /** The reason of `Ready` in the last status; under some, a set has keys that it does not name. */
+  readonly reportedReady?: string;
 }
 
 /** Why a set cannot sign. */
@@ -123,6 +137,12 @@ export interface Transition {
   /** Whether the set is read live before the write, because the transition rests on it. */
   readonly confirm: boolean;
   readonly notices: readonly Notice[];
+}
+
+/** When the current key is due to be replaced by itself; absent: never. */
+export function dueAt(ring: Keyring, { automatic }: Policy): Instant | undefined {
+  const since = currentKey(ring).promotedAt;
+  return since === undefined ? undefined : automatic?.dueAfter(since);
 }
 
 /** The one key of a keyring that signs. @throws Error when there is none: a codec lets none such in. */

@@ -8,6 +8,7 @@ import { effectiveGracePeriod } from './lifetimes.ts';
 import type { PendingRequest } from './pending.ts';
 import {
   currentKey,
+  dueAt,
   nextKey,
   type Observed,
   type ObservedSet,
@@ -114,6 +115,10 @@ function rotationPending(facts: WithKeys): ReportedCondition {
   const refused = set.annotations[REFUSED_ANNOTATION];
   if (refused !== undefined)
     return condition('RotationPending', 'False', 'RequestRefused', refused);
+  const { scheduleFault } = facts.policy;
+  if (scheduleFault !== undefined) {
+    return condition('RotationPending', 'False', 'ScheduleInvalid', scheduleFault);
+  }
   return condition('RotationPending', 'False', 'NoRequest', 'No rotation was asked for');
 }
 
@@ -140,9 +145,9 @@ function condition<Type extends ConditionType>(
   return { type, status, reason, message };
 }
 
-function nextRotation(ring: Keyring, { every }: Policy): Pick<Report, 'nextRotationAt'> {
-  const since = currentKey(ring).promotedAt;
-  return every === undefined || since === undefined ? {} : { nextRotationAt: from(since + every) };
+function nextRotation(ring: Keyring, policy: Policy): Pick<Report, 'nextRotationAt'> {
+  const due = policy.suspend ? undefined : dueAt(ring, policy);
+  return due === undefined ? {} : { nextRotationAt: from(due) };
 }
 
 function lastRotation({ lastRotation: last }: Keyring): Pick<Report, 'lastRotation'> {

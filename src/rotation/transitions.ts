@@ -1,5 +1,6 @@
 import { SECOND } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
+import type { ReasonOf } from '../api/reasons.ts';
 import type { Instant, Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { propagationDelayForNewKey, revokeAt, tokensUntil } from './lifetimes.ts';
 import {
@@ -66,21 +67,30 @@ export function create(
     revoked: [],
     requests: record,
   };
-  const notice: Notice =
-    set.reportedKids.length > 0
-      ? {
-          type: 'Warning',
-          reason: 'KeysLost',
-          message:
-            'The Secret with the keys is gone and nobody saw it go: new keys sign from now on, and ' +
-            'no token of the lost ones verifies any more once verifiers refetch the JWKS',
-        }
-      : {
-          type: 'Normal',
-          reason: 'KeysCreated',
-          message: `Made the first ${policy.algorithm} keys for ${claim.issuer}`,
-        };
+  const notice: Notice = hadKeys(set)
+    ? {
+        type: 'Warning',
+        reason: 'KeysLost',
+        message:
+          'The Secret with the keys is gone and nobody saw it go: new keys sign from now on, and ' +
+          'no token of the lost ones verifies any more once verifiers refetch the JWKS',
+      }
+    : {
+        type: 'Normal',
+        reason: 'KeysCreated',
+        message: `Made the first ${policy.algorithm} keys for ${claim.issuer}`,
+      };
   return { kind: 'Create', keyring, confirm: true, notices: [notice] };
+}
+
+/** A Secret that cannot be used hides the keys that were there: its status names none. */
+const KEYS_OUT_OF_SIGHT: ReadonlySet<string | undefined> = new Set<ReasonOf<'Ready'>>([
+  'KeyringDamaged',
+  'SecretNotOurs',
+]);
+
+function hadKeys({ reportedKids, reportedReady }: ObservedSet): boolean {
+  return reportedKids.length > 0 || KEYS_OUT_OF_SIGHT.has(reportedReady);
 }
 
 /** A set made again under the same namespace, name and issuer goes on with the keys it had. */

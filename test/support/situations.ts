@@ -13,6 +13,11 @@ import { isMade } from '../../src/rotation/transitions.ts';
 
 export const START = Date.UTC(2026, 0, 1);
 
+/** `rotation.every`. */
+export function every(age: number): Pick<Policy, 'automatic'> {
+  return { automatic: { trigger: 'Age', dueAfter: (since) => since + age } };
+}
+
 export const POLICY: Policy = {
   algorithm: 'RS256',
   modulusLength: 2048,
