@@ -1,6 +1,6 @@
 /** Names that users and other programs see (design section 1 and 3). */
 export const GROUP = 'signet.dev';
-export const VERSION = 'v1alpha1';
+const VERSION = 'v1alpha1';
 export const API_VERSION = `${GROUP}/${VERSION}`;
 export const KIND = 'SigningKeySet';
 export const PLURAL = 'signingkeysets';

@@ -44,5 +44,5 @@ export const EVENT_REASONS = [
 
 export type ConditionType = keyof typeof CONDITION_REASONS;
 export type ReasonOf<Type extends ConditionType> = (typeof CONDITION_REASONS)[Type][number];
-export type ConditionReason = ReasonOf<ConditionType>;
+
 export type EventReason = (typeof EVENT_REASONS)[number];

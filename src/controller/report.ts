@@ -42,7 +42,7 @@ export async function report(
 }
 
 /** Adds what only the writer knows: when a condition changed, which generation was looked at. */
-export function statusOf(set: SigningKeySet, said: Report, now: Instant): SigningKeySetStatus {
+function statusOf(set: SigningKeySet, said: Report, now: Instant): SigningKeySetStatus {
   const { conditions, ...rest } = said;
   const before = set.status?.conditions ?? [];
   return {

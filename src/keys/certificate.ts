@@ -28,7 +28,7 @@ export interface SelfSignedInput extends KeyPair {
 }
 
 /** `spec.certificate.subject` is not a distinguished name. */
-export class SubjectError extends Error {
+class SubjectError extends Error {
   override readonly name = 'SubjectError';
   readonly code = 'SubjectInvalid';
 

@@ -21,7 +21,7 @@ export function missingPublishers(ring: Keyring, publishers: readonly Publisher[
 }
 
 /** When the next key has been published for P; absent: not published yet. */
-export function propagatedAt(ring: Keyring): Instant | undefined {
+function propagatedAt(ring: Keyring): Instant | undefined {
   const next = nextKey(ring);
   if (next.publishedAt === undefined) return undefined;
   return next.inFirstJwks ? next.publishedAt : next.publishedAt + next.propagationDelay;

@@ -48,7 +48,7 @@ function makeKey({ make, ...place }: KeyToMake): SigningKey {
 }
 
 /** What apply does with a draft, without the cluster. */
-export function fill(draft: KeyringDraft): Keyring {
+function fill(draft: KeyringDraft): Keyring {
   return { ...draft, keys: draft.keys.map((key) => (isMade(key) ? key : makeKey(key))) };
 }
 

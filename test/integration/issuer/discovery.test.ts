@@ -162,7 +162,11 @@ describe('the JWKS', () => {
   });
 
   it('is not cached at all once the set is gone', async () => {
-    await world.store(await aKeyring().with({ ...world.identity('gone'), retiredAt: 1 }).build());
+    await world.store(
+      await aKeyring()
+        .with({ ...world.identity('gone'), retiredAt: 1 })
+        .build(),
+    );
     const response = await world.fetch(jwksPath('gone'));
     expect(response.headers.get('cache-control')).toBe('no-cache');
   });
