@@ -74,10 +74,14 @@ export class Apply {
     if (live !== undefined) await this.#clearPending(live, keyring);
   }
 
-  /** Deletes a keyring that nobody needs any more, and what was published from it. */
+  /**
+   * Deletes a keyring that nobody needs any more, and what was published from it; what a set made
+   * again took over stays, without a gap.
+   */
   async discard(keyring: Keyring): Promise<void> {
     const { write, caches, namespace, publications } = this.#options;
-    await publications.withdraw(keyring);
+    const { owner } = keyring;
+    if (!this.#isServed(owner)) await publications.withdraw(owner.namespace, owner.uid);
     const held = caches.keyrings.of(keyring.owner.uid);
     if (held === undefined) return;
     const { name, uid, resourceVersion } = held.secret.metadata;
@@ -90,6 +94,27 @@ export class Apply {
     }
     caches.secrets.remove(held.secret);
     caches.keyrings.giveUp(keyring.owner.uid);
+  }
+
+  /**
+   * Deletes what was published for sets of this name of which neither set nor Secret is left, as
+   * after somebody deleted the Secret of a deleted set.
+   */
+  async sweep(namespace: string, name: string): Promise<void> {
+    const { caches, publications } = this.#options;
+    for (const uid of publications.uidsOf(namespace, name)) {
+      const isSet = caches.sets.get(namespace, name)?.metadata.uid === uid;
+      if (isSet || caches.keyrings.of(uid) !== undefined) continue;
+      if (this.#isServed({ namespace, name, uid })) continue;
+      // The Secret may be newer than our copy of the world.
+      if ((await this.#readSecret(uid)) === undefined) await publications.withdraw(namespace, uid);
+    }
+  }
+
+  /** Whether another keyring of the same name goes on with the keys of this uid. */
+  #isServed({ namespace, name, uid }: Pick<KeyringOwner, 'namespace' | 'name' | 'uid'>): boolean {
+    const { keyrings } = this.#options.caches;
+    return keyrings.named(namespace, name).some(({ formerUids }) => formerUids.includes(uid));
   }
 
   /** Events about a set, whether it is there or gone. */
@@ -129,10 +154,18 @@ export class Apply {
     return live;
   }
 
-  async #readSet(namespace: string, name: string): Promise<SigningKeySet | undefined> {
+  #readSet(namespace: string, name: string): Promise<SigningKeySet | undefined> {
+    return this.#read<SigningKeySet>(paths.set(namespace, name));
+  }
+
+  #readSecret(setUid: string): Promise<SecretObject | undefined> {
+    return this.#read<SecretObject>(paths.secret(this.#options.namespace, secretName(setUid)));
+  }
+
+  async #read<T>(path: string): Promise<T | undefined> {
     try {
-      const { body } = await this.#options.kube.request('GET', paths.set(namespace, name));
-      return body as SigningKeySet;
+      const { body } = await this.#options.kube.request('GET', path);
+      return body as T;
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
@@ -150,15 +183,14 @@ export class Apply {
   }
 
   async #createSecret(keyring: Keyring): Promise<void> {
-    const { kube, namespace, write, caches, foreignSecrets } = this.#options;
+    const { namespace, write, caches, foreignSecrets } = this.#options;
     const secret = this.#secret(keyring, {});
     try {
       caches.secrets.put(await write<SecretObject>('POST', paths.secrets(namespace), secret));
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
-      const { name } = secret.metadata;
-      const { body } = await kube.request('GET', paths.secret(namespace, name));
-      const found = body as SecretObject;
+      const found = await this.#readSecret(keyring.owner.uid);
+      if (found === undefined) throw new StalePassError('the Secret');
       if (found.type === SECRET_TYPE) caches.secrets.put(found);
       else foreignSecrets.add(keyring.owner.uid, found);
     }

@@ -120,11 +120,13 @@ export class Controller {
     this.#metrics.leading.set(0);
   }
 
-  /** Every set, and every name whose set is gone and has left a keyring. */
+  /** Every set, and every name whose set is gone and has left a keyring or a ConfigMap. */
   #keys(): Set<string> {
     const sets = this.#caches.sets.list().map(({ metadata }) => metadata);
     const owners = this.#caches.keyrings.all().map(({ owner }) => owner);
-    return new Set([...sets, ...owners].map(({ namespace, name }) => `${namespace}/${name}`));
+    const published = this.#publications.owners();
+    const all = [...sets, ...owners, ...published];
+    return new Set(all.map(({ namespace, name }) => `${namespace}/${name}`));
   }
 
   async #reconcile(key: string): Promise<PassResult> {
@@ -138,6 +140,7 @@ export class Controller {
       publicUrl,
     };
     this.#metrics.sets.set(this.#caches.sets.list().length);
+    await this.#apply.sweep(namespace, name);
     for (let step = 0; step < MOST_STEPS; step += 1) {
       const look = () => observe(namespace, name, sources);
       const view = look();

@@ -69,7 +69,11 @@ export function observe(namespace: string, name: string, sources: Sources): View
 function observedSet({ metadata, status }: SigningKeySet, namespaceUid: string): ObservedSet {
   const { namespace, name, uid, annotations = {} } = metadata;
   const reportedKids = (status?.keys ?? []).map(({ kid }) => kid);
-  return { namespace, name, uid, namespaceUid, annotations, reportedKids };
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  return {
+    ...{ namespace, name, uid, namespaceUid, annotations, reportedKids },
+    ...(ready === undefined ? {} : { reportedReady: ready.reason }),
+  };
 }
 
 function publishersOf(

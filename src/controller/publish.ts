@@ -76,10 +76,29 @@ export class Publications {
     );
   }
 
-  /** Deletes what was made for exactly this uid: what a resumed set took over stays. */
-  async withdraw(ring: Keyring): Promise<void> {
-    for (const made of this.madeFor(ring)) {
-      if (uidOf(made) === ring.owner.uid) await this.#delete(made);
+  /** The names of sets, there or gone, for which ConfigMaps were made. */
+  owners(): { readonly namespace: string; readonly name: string }[] {
+    return this.#options.cache.list().flatMap(({ metadata }) => {
+      const { namespace, labels } = metadata;
+      const name = labels?.[SET_NAME_LABEL];
+      return namespace === undefined || name === undefined ? [] : [{ namespace, name }];
+    });
+  }
+
+  /** The uids for which ConfigMaps were made, of sets of this name. */
+  uidsOf(namespace: string, name: string): Set<string> {
+    const uids = this.#options.cache
+      .list()
+      .filter(({ metadata }) => metadata.namespace === namespace)
+      .filter(({ metadata }) => metadata.labels?.[SET_NAME_LABEL] === name)
+      .map(uidOf);
+    return new Set(uids.filter((uid) => uid !== undefined));
+  }
+
+  /** Deletes what was made for exactly this uid. */
+  async withdraw(namespace: string, setUid: string): Promise<void> {
+    for (const made of this.#options.cache.list()) {
+      if (made.metadata.namespace === namespace && uidOf(made) === setUid) await this.#delete(made);
     }
   }
 
