@@ -1,4 +1,5 @@
 /** `npm run bench:rotate`: what a rotation costs, and what 100 sets cost while nothing happens. */
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, type Kube } from '../../src/kube/client.ts';
@@ -18,6 +19,7 @@ import { revokePrevious, rotateAll } from './rotations.ts';
 import { cpuMilliseconds, residentMegabytes } from './usage.ts';
 import { sum, untilQuiet, writesSince } from './writes.ts';
 
+const BUNDLE = join(import.meta.dirname, '..', '..', 'dist', 'main.mjs');
 const PARALLEL = 8;
 const STARTS = 5;
 
@@ -25,6 +27,7 @@ const { values: options } = parseArgs({
   options: {
     sets: { type: 'string', default: '100' },
     'idle-seconds': { type: 'string', default: '60' },
+    source: { type: 'boolean', default: false },
   },
 });
 const SETS = Number(options.sets);
@@ -228,8 +231,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 console.log(machine());
+if (!options.source) await import('../../build.ts');
 // R and S as they are by default: short ones make the issuer ask more often.
-const stack = await startStack({ clockSkew: '5m', maxStaleness: '1h' });
+const stack = await startStack({
+  clockSkew: '5m',
+  maxStaleness: '1h',
+  ...(options.source ? {} : { main: BUNDLE }),
+});
 const { kubeconfig } = stack.controlPlane;
 const kube = connect({ kubeconfig, userAgent: 'signet-bench' });
 try {
