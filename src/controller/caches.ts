@@ -2,6 +2,7 @@ import {
   ALLOWED_ISSUERS_ANNOTATION,
   MANAGED_BY,
   SECRET_TYPE,
+  SET_NAME_LABEL,
   secretName,
 } from '../api/constants.ts';
 import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
@@ -76,7 +77,10 @@ export class Caches {
       if (change.type === 'delete') this.#retryIssuers(onChange);
     });
     this.configMaps.subscribe(({ object }) => {
-      for (const set of this.#setsIn(object.metadata.namespace)) {
+      const { namespace, labels } = object.metadata;
+      const madeFor = labels?.[SET_NAME_LABEL];
+      if (madeFor !== undefined) onChange(`${namespace}/${madeFor}`);
+      for (const set of this.#setsIn(namespace)) {
         const targets = set.spec?.publish?.configMaps ?? [];
         if (targets.some(({ name }) => name === object.metadata.name)) {
           onChange(`${set.metadata.namespace}/${set.metadata.name}`);

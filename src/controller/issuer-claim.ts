@@ -45,7 +45,9 @@ export function claimIssuer(claim: Claim): IssuerClaim {
 
 function notAllowed(asked: string, { allowed = '', namespace }: Claim): ReadyFault | undefined {
   const prefixes = allowed.split(/[\s,]+/).filter((prefix) => prefix !== '');
-  if (prefixes.some((prefix) => isWithin(asked, prefix))) return undefined;
+  if (prefixes.some((prefix) => isWithin(asked, prefix) && sameScheme(asked, prefix))) {
+    return undefined;
+  }
   return {
     reason: 'IssuerNotAllowed',
     message:
@@ -94,6 +96,11 @@ function isWithin(url: string, prefix: string): boolean {
   const whole = canonical(url);
   const start = canonical(prefix);
   return whole !== undefined && start !== undefined && `${whole}/`.startsWith(`${start}/`);
+}
+
+/** Whoever may have https is not thereby allowed tokens over plain http. */
+function sameScheme(left: string, right: string): boolean {
+  return new URL(left).protocol === new URL(right).protocol;
 }
 
 /** Scheme-less host, port and path in one case, without a default port or a trailing slash. */

@@ -262,6 +262,17 @@ describe.concurrent('a set that was deleted', () => {
     await again.until('Published', 'True');
   });
 
+  it('keeps its ConfigMap as it was, also when that is edited', async () => {
+    const set = await make({ ...PUBLISHED, tokens: { maxLifetime: '1h' } });
+    const { data } = await target(set.tenant);
+    await set.delete();
+    await set.told('KeysRetired');
+    await world.patch(paths.configMap(set.tenant.name, TARGET), {
+      data: { 'current.crt': 'mine' },
+    });
+    await eventually(async () => expect((await target(set.tenant)).data).toEqual(data));
+  });
+
   it('and not made again, leaves nothing once its last token has expired', async () => {
     const set = await make();
     await set.delete();
