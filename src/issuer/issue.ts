@@ -5,7 +5,7 @@ import { exchangeOf, setName } from './exchange.ts';
 import { type IssuedToken, issueToken, signer, type TokenRequest } from './issue-token.ts';
 import { sameSet } from './keyrings.ts';
 import { type Found, unavailable } from './locate.ts';
-import { Refusal } from './refusals.ts';
+import { Refusal, type RefusalCode } from './refusals.ts';
 import type { Services } from './services.ts';
 
 export interface Issuing {
@@ -14,6 +14,8 @@ export interface Issuing {
   /** The caller's ServiceAccount token. */
   readonly token: string;
   readonly power: Power;
+  /** The code of a refusal of that token; default `token_invalid`. */
+  readonly rejected?: RefusalCode | undefined;
   /** Reads what is asked for, once it is known who asks. */
   readonly read: (ring: Keyring, caller: Caller) => TokenRequest;
 }
@@ -22,7 +24,7 @@ export interface Issuing {
 export async function issue(
   services: Services,
   response: Response,
-  { find, token, power, read }: Issuing,
+  { find, token, power, rejected = 'token_invalid', read }: Issuing,
 ): Promise<IssuedToken> {
   const { authorizer, clock, freshness, log, metrics } = services;
   const asked = find();
@@ -43,11 +45,16 @@ export async function issue(
     result = 'signed';
     return issued;
   } catch (error) {
-    if (error instanceof Refusal) result = error.code;
-    throw error;
+    const refusal = isRejection(error) ? new Refusal(rejected, error.message) : error;
+    if (refusal instanceof Refusal) result = refusal.code;
+    throw refusal;
   } finally {
     metrics.tokens.inc({ algorithm: current?.algorithm ?? 'none', result });
   }
+}
+
+function isRejection(error: unknown): error is Refusal {
+  return error instanceof Refusal && error.code === 'token_invalid';
 }
 
 /** One line for each token: who, for which set, with which key, for whom, until when. */

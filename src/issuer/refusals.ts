@@ -55,6 +55,18 @@ const TABLE = {
     oauth: 'invalid_client',
     bearer: 'invalid_token',
   },
+  subject_token_required: {
+    status: 400,
+    title: 'Subject token required',
+    // RFC 8693 section 2.2.2 wants this error for anything wrong with the tokens.
+    oauth: 'invalid_request',
+  },
+  subject_token_invalid: {
+    status: 400,
+    title: 'Subject token not accepted',
+    oauth: 'invalid_request',
+  },
+  actor_unsupported: { status: 400, title: 'Actor not supported', oauth: 'invalid_request' },
   permission_denied: {
     status: 403,
     title: 'Permission denied',

@@ -75,7 +75,10 @@ describe('discovery', () => {
         token_endpoint: 'https://Login.Example.com/Tenants/a/oauth/token',
         subject_types_supported: ['public'],
         response_types_supported: ['id_token'],
-        grant_types_supported: ['client_credentials'],
+        grant_types_supported: [
+          'client_credentials',
+          'urn:ietf:params:oauth:grant-type:token-exchange',
+        ],
       });
     }
   });

@@ -6,6 +6,10 @@ import { aKeyring } from '../../support/keyrings.ts';
 import { type Account, json, startWorld, type World } from './world.ts';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const [JWT, ACCESS_TOKEN, SAML2] = ['jwt', 'access_token', 'saml2'].map(
+  (name) => `urn:ietf:params:oauth:token-type:${name}`,
+);
 
 let world: World;
 let login: Keyring;
@@ -26,59 +30,94 @@ afterAll(() => world?.[Symbol.asyncDispose]());
 interface Ask {
   readonly set?: string;
   readonly account?: Account;
+  /** Of the ServiceAccount token. */
   readonly audience?: string;
-  /** Parameters besides the grant and the assertion; undefined leaves one of those out. */
+  /** Default: client credentials. */
+  readonly grant?: 'exchange';
+  /** Parameters besides the grant and the token; undefined leaves one of those out. */
   readonly form?: Readonly<Record<string, string | undefined>>;
   /** Text after the encoded form. */
   readonly more?: string;
+  /** Instead of the form. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
   readonly type?: string;
 }
 
-async function ask({ set = 'login', account = 'client', audience, form, more = '', type }: Ask) {
+function grantParameters(grant: Ask['grant'], token: string) {
+  if (grant === 'exchange') {
+    return { grant_type: EXCHANGE, subject_token_type: JWT, subject_token: token };
+  }
+  const proof = { client_assertion_type: JWT_BEARER, client_assertion: token };
+  return { grant_type: 'client_credentials', ...proof };
+}
+
+async function ask(asked: Ask) {
+  const { set = 'login', account = 'client', audience, grant, form, more = '', type } = asked;
   const ring = set === 'strict' ? strict : login;
-  const parameters = {
-    grant_type: 'client_credentials',
-    client_assertion_type: JWT_BEARER,
-    client_assertion: await world.token(account, audience ?? ring.issuer),
-    ...form,
-  };
+  const token = await world.token(account, audience ?? ring.issuer);
+  const parameters = { ...grantParameters(grant, token), ...form };
   const sent = Object.entries(parameters).filter(
     (one): one is [string, string] => one[1] !== undefined,
   );
   return world.fetch(`/${world.tenant}/${set}/oauth/token`, {
     method: 'POST',
     headers: { 'Content-Type': type ?? 'application/x-www-form-urlencoded' },
-    body: `${new URLSearchParams(sent)}${more}`,
+    body: asked.bytes ?? `${new URLSearchParams(sent)}${more}`,
   });
 }
 
 describe('a workload', () => {
-  it('trades its ServiceAccount token for an access token about itself, by a standard client', async () => {
-    const assertion = await world.token('client', login.issuer);
-    const config = await client.discovery(
-      new URL(login.issuer),
-      world.username('client'),
-      undefined,
-      (_server, _client, body) => {
+  async function standardClient(authentication?: client.ClientAuth) {
+    const [url, id] = [new URL(login.issuer), world.username('client')];
+    const execute = [client.allowInsecureRequests];
+    return client.discovery(url, id, undefined, authentication, { execute });
+  }
+
+  it.each(['client credentials', 'a token exchange', 'an exchange with client authentication'])(
+    'gets an access token about itself by %s, with a standard client',
+    async (grant) => {
+      const token = await world.token('client', login.issuer);
+      const assert: client.ClientAuth = (_server, _client, body) => {
         body.set('client_assertion_type', JWT_BEARER);
-        body.set('client_assertion', assertion);
-      },
-      { execute: [client.allowInsecureRequests] },
-    );
-    const tokens = await client.clientCredentialsGrant(config, {
-      resource: 'https://api.example.com/',
-    });
-    expect(tokens.expiresIn()).toBe(3600);
-    expect(decodeProtectedHeader(tokens.access_token)).toMatchObject({
-      alg: 'ES256',
-      typ: 'at+jwt',
-    });
-    expect(decodeJwt(tokens.access_token)).toMatchObject({
-      iss: login.issuer,
-      sub: world.username('client'),
-      client_id: world.username('client'),
-      aud: 'https://api.example.com/',
-    });
+        body.set('client_assertion', token);
+      };
+      const authentication = grant === 'a token exchange' ? client.None() : assert;
+      const config = await standardClient(authentication);
+      const resource = 'https://api.example.com/';
+      const tokens =
+        grant === 'client credentials'
+          ? await client.clientCredentialsGrant(config, { resource })
+          : await client.genericGrantRequest(config, EXCHANGE, {
+              subject_token: token,
+              subject_token_type: `${JWT}`,
+              resource,
+            });
+      expect(tokens['issued_token_type']).toBe(
+        grant === 'client credentials' ? undefined : ACCESS_TOKEN,
+      );
+      expect(tokens.expires_in).toBe(3600);
+      expect(decodeProtectedHeader(tokens.access_token)).toMatchObject({
+        alg: 'ES256',
+        typ: 'at+jwt',
+      });
+      expect(decodeJwt(tokens.access_token)).toMatchObject({
+        iss: login.issuer,
+        sub: world.username('client'),
+        client_id: world.username('client'),
+        aud: 'https://api.example.com/',
+      });
+    },
+  );
+
+  it('may call the token that it trades and the token that it gets by either of their names', async () => {
+    const types = { subject_token_type: ACCESS_TOKEN, requested_token_type: JWT };
+    const [first, second] = strict.audiences.map(encodeURIComponent);
+    const more = `&audience=${first}&audience=${second}`;
+    const response = await ask({ set: 'strict', grant: 'exchange', form: types, more });
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    const { access_token: token, ...rest } = await json<{ access_token: string }>(response);
+    expect(rest).toEqual({ token_type: 'Bearer', expires_in: 3600, issued_token_type: JWT });
+    expect(decodeJwt(token).aud).toEqual(strict.audiences);
   });
 
   it('gets it never cached, for several resources of the allow-list at once', async () => {
@@ -91,6 +130,37 @@ describe('a workload', () => {
     expect(decodeJwt(token).aud).toEqual(strict.audiences);
   });
 });
+
+/** RFC 8693 section 2.2.2: anything wrong with the tokens is `invalid_request`. */
+const EXCHANGES: readonly (readonly [what: string, answer: string, form: Ask['form']])[] = [
+  ['no subject', '400 invalid_request subject_token_required', { subject_token: undefined }],
+  [
+    'no type of it',
+    '400 invalid_request subject_token_required',
+    { subject_token_type: undefined },
+  ],
+  ['a SAML subject', '400 invalid_request subject_token_required', { subject_token_type: SAML2 }],
+  [
+    'a subject that is no token',
+    '400 invalid_request subject_token_invalid',
+    { subject_token: 'x' },
+  ],
+  [
+    'an actor',
+    '400 invalid_request actor_unsupported',
+    { actor_token: 'x', actor_token_type: JWT },
+  ],
+  ['the wish for SAML', '400 invalid_request type_unknown', { requested_token_type: SAML2 }],
+  ['another client’s id', '400 invalid_request subject_token_invalid', { client_id: 'someone' }],
+  [
+    'the assertion of another client',
+    '400 invalid_request subject_token_invalid',
+    { client_assertion: 'x', client_assertion_type: JWT_BEARER },
+  ],
+  ['half an assertion', '401 invalid_client token_required', { client_assertion_type: JWT_BEARER }],
+  ['a scope', '400 invalid_scope scope_unknown', { scope: 'openid' }],
+  ['a target that is not allowed', '400 invalid_target audience_not_allowed', { audience: 'b' }],
+];
 
 const ROWS: readonly (readonly [what: string, answer: string, ask: Ask])[] = [
   ['no grant type', '400 invalid_request request_invalid', { form: { grant_type: undefined } }],
@@ -149,6 +219,25 @@ const ROWS: readonly (readonly [what: string, answer: string, ask: Ask])[] = [
     { more: `&x=${'x'.repeat(1024 * 1024)}` },
   ],
   ['a set that does not exist', '404 invalid_request set_unknown', { set: 'nowhere' }],
+  ['bytes that are not UTF-8', '400 invalid_request json_invalid', { bytes: Buffer.from([0xff]) }],
+  [
+    'an exchange for another audience',
+    '400 invalid_request subject_token_invalid',
+    { grant: 'exchange', audience: 'https://other.example.com/' },
+  ],
+  [
+    'an exchange without permission',
+    '400 unauthorized_client permission_denied',
+    { grant: 'exchange', account: 'stranger' },
+  ],
+  ...EXCHANGES.map(
+    ([what, answer, form]) =>
+      [
+        `${what} in an exchange`,
+        answer,
+        { set: 'strict', grant: 'exchange', form } as Ask,
+      ] as const,
+  ),
 ];
 
 describe('POST /oauth/token refuses', () => {
@@ -167,8 +256,8 @@ describe('POST /oauth/token refuses', () => {
     expect(response.headers.get('cache-control')).toBe('no-store');
   });
 
-  it('the reserved audience of the management API', async () => {
-    const response = await ask({ form: { audience: `${login.issuer}/api/v2/` } });
+  it.each([{}, { grant: 'exchange' }] as const)('the reserved audience: %o', async (grant) => {
+    const response = await ask({ ...grant, form: { audience: `${login.issuer}/api/v2/` } });
     expect(await json(response)).toMatchObject({
       error: 'invalid_target',
       code: 'audience_reserved',
@@ -177,8 +266,11 @@ describe('POST /oauth/token refuses', () => {
 
   it('to let the caller choose whom the token is about', async () => {
     const more = '&sub=alice&subject=alice&client_id=';
-    const { access_token: token } = await json<{ access_token: string }>(ask({ more }));
-    expect(decodeJwt(token).sub).toBe(world.username('client'));
+    for (const grant of [undefined, 'exchange'] as const) {
+      const asked = { more, ...(grant && { grant }) };
+      const { access_token: token } = await json<{ access_token: string }>(ask(asked));
+      expect(decodeJwt(token).sub).toBe(world.username('client'));
+    }
   });
 
   it('nothing in a way that shows a private member or the token of the caller', () => {
