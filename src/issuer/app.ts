@@ -1,8 +1,9 @@
 import express, { type Express, type RequestHandler } from 'express';
 import { PATHS } from './discovery.ts';
+import { DOWNLOADS } from './downloads.ts';
 import { type Exchange, exchangeOf, observe } from './exchange.ts';
 import { setUnknown } from './locate.ts';
-import { publicDocument } from './public-document.ts';
+import { publish } from './publish.ts';
 import { Refusal } from './refusals.ts';
 import { refuse } from './respond.ts';
 import type { Endpoint, Services } from './services.ts';
@@ -28,15 +29,22 @@ const ROUTES: readonly Route[] = [
     method: 'get',
     paths: [PATHS.openid, PATHS.oauth].flatMap((path) => [below(path), inserted(path)]),
     errors: 'problem',
-    endpoint: publicDocument((set) => set.discovery),
+    endpoint: publish((set) => set.discovery),
   },
   {
     name: 'jwks',
     method: 'get',
     paths: [below(PATHS.jwks)],
     errors: 'problem',
-    endpoint: publicDocument((set) => set.jwks),
+    endpoint: publish((set) => set.jwks),
   },
+  ...DOWNLOADS.map(({ path, endpoint }) => ({
+    name: 'download',
+    method: 'get' as const,
+    paths: [below(path)],
+    errors: 'problem' as const,
+    endpoint,
+  })),
   {
     name: 'sign',
     method: 'post',

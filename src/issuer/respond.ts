@@ -1,16 +1,21 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import type { Log } from '../telemetry/log.ts';
+import type { PublicDocument } from './document.ts';
 import { type Exchange, exchangeOf } from './exchange.ts';
 import { setUnknown } from './locate.ts';
 import { Refusal } from './refusals.ts';
-import type { PublicDocument } from './served.ts';
 
 /** Answers with a document that anyone may read, from anywhere; 304 where the client has it. */
 export function sendDocument(request: Request, response: Response, document: PublicDocument): void {
+  const { fileName } = document;
   response.set({
     'Access-Control-Allow-Origin': '*',
     'Cache-Control': document.cacheControl,
     ETag: document.etag,
+    // The name of a Kubernetes object needs no quoting (RFC 6266 section 4.1).
+    ...(fileName !== undefined && {
+      'Content-Disposition': `attachment; filename="${fileName}"`,
+    }),
   });
   if (hasAlready(request, document)) response.status(304).end();
   else response.set('Content-Type', document.contentType).send(document.body);

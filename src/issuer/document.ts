@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { jwksMaxAge } from '../api/caching.ts';
+import { SECOND } from '../api/constants.ts';
+import type { Keyring } from '../keys/keyring.ts';
+
+/** A document that anyone may read, made once, so that a request only looks it up. */
+export interface PublicDocument {
+  readonly body: Buffer;
+  readonly contentType: string;
+  /** Strong (RFC 9110 section 8.8.1): the same bytes, the same tag. */
+  readonly etag: string;
+  readonly cacheControl: string;
+  /** Under which name a browser saves it; without one it shows it. */
+  readonly fileName?: string;
+}
+
+/** @param maxAge - how long a cache may keep it, in milliseconds. */
+export function publicDocument(
+  contentType: string,
+  body: Buffer,
+  maxAge: number,
+  fileName?: string,
+): PublicDocument {
+  const seconds = Math.floor(maxAge / SECOND);
+  return {
+    body,
+    contentType,
+    etag: `"${createHash('sha256').update(body).digest('base64url')}"`,
+    cacheControl: seconds > 0 ? `public, max-age=${seconds}` : 'no-cache',
+    ...(fileName !== undefined && { fileName }),
+  };
+}
+
+/**
+ * How long a cache may keep the keys of a set, in milliseconds: min(5 min, P/4). P counts from when
+ * every replica serves a key. A copy made just before that lives for max-age, and through a cache
+ * that ignores Age for once more each time, so a quarter leaves room to spare before the key signs
+ * (I1). The P of the next key counts besides the one in force, because it keeps the P it was
+ * promised. Of a set that is gone nothing is to be cached: one made again later starts with others.
+ */
+export function keysMaxAge(ring: Pick<Keyring, 'keys' | 'propagationDelay' | 'retiredAt'>): number {
+  if (ring.retiredAt !== undefined) return 0;
+  const waiting = ring.keys.filter((key) => key.state === 'next');
+  const delays = [ring, ...waiting].map((one) => one.propagationDelay);
+  return jwksMaxAge(Math.min(...delays));
+}
