@@ -1,4 +1,5 @@
 /** `npm run bench:rotate`: what a rotation costs, and what 100 sets cost while nothing happens. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -19,7 +20,8 @@ import { revokePrevious, rotateAll } from './rotations.ts';
 import { cpuMilliseconds, residentMegabytes } from './usage.ts';
 import { sum, untilQuiet, writesSince } from './writes.ts';
 
-const BUNDLE = join(import.meta.dirname, '..', '..', 'dist', 'main.mjs');
+const ROOT = join(import.meta.dirname, '..', '..');
+const BUNDLE = join(ROOT, 'dist', 'main.mjs');
 const PARALLEL = 8;
 const STARTS = 5;
 
@@ -221,6 +223,14 @@ function pidOf({ name, pid }: StackProcess): number {
   return pid;
 }
 
+/** Memory depends on them. */
+function nodeOptionsOfImage(): string {
+  const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
+  const [, flags] = /\bNODE_OPTIONS="([^"]+)"/.exec(dockerfile) ?? [];
+  if (flags === undefined) throw new Error('the Dockerfile sets no NODE_OPTIONS="…"');
+  return flags;
+}
+
 function say(what: string): void {
   console.log(`… ${what}`);
 }
@@ -231,7 +241,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 console.log(machine());
-if (!options.source) await import('../../build.ts');
+if (!options.source) {
+  await import('../../build.ts');
+  process.env['NODE_OPTIONS'] = nodeOptionsOfImage();
+}
 // R and S as they are by default: short ones make the issuer ask more often.
 const stack = await startStack({
   clockSkew: '5m',
