@@ -104,6 +104,8 @@ export class Transport {
         signal,
         headers: {
           accept: 'application/json',
+          // Node frames the body of a DELETE only if told how long it is.
+          ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
           ...headers,
           'user-agent': this.#userAgent,
           ...access.headers,
