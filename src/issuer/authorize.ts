@@ -57,22 +57,34 @@ export class Authorizer {
   }
 
   /**
+   * @param beforeAsking - called where the API server has to be asked; may throw.
    * @returns the caller behind `token`, who has `power` over the set.
    * @throws Refusal `token_invalid`, `permission_denied` or `authorization_unavailable`.
    */
-  async authorize(token: string, power: Power, ring: Keyring): Promise<Caller> {
-    const decision = await this.#decision(token, power, ring);
+  async authorize(
+    token: string,
+    power: Power,
+    ring: Keyring,
+    beforeAsking: () => void = () => {},
+  ): Promise<Caller> {
+    const decision = await this.#decision(token, power, ring, beforeAsking);
     if ('refusal' in decision) throw decision.refusal;
     return decision.caller;
   }
 
-  #decision(token: string, power: Power, ring: Keyring): Promise<Decision> {
+  #decision(
+    token: string,
+    power: Power,
+    ring: Keyring,
+    beforeAsking: () => void,
+  ): Promise<Decision> {
     const key = hash([token, power, ring.issuer, ring.owner.namespace, ring.owner.name]);
     const known = this.#decisions.get(key);
     if (known !== undefined && this.#monotonic() < known.expiresAt) {
       this.#onReview('cached');
       return known.decision;
     }
+    beforeAsking();
     const askedAt = this.#monotonic();
     const entry: Entry = {
       decision: this.#review(token, power, ring),

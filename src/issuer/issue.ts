@@ -4,6 +4,7 @@ import type { Caller, Power } from './authorize.ts';
 import { exchangeOf, setName } from './exchange.ts';
 import { type IssuedToken, issueToken, signer, type TokenRequest } from './issue-token.ts';
 import { sameSet } from './keyrings.ts';
+import { peerOf, refuseAfter } from './limits.ts';
 import { type Found, unavailable } from './locate.ts';
 import { Refusal, type RefusalCode } from './refusals.ts';
 import type { Services } from './services.ts';
@@ -26,14 +27,17 @@ export async function issue(
   response: Response,
   { find, token, power, rejected = 'token_invalid', read }: Issuing,
 ): Promise<IssuedToken> {
-  const { authorizer, clock, freshness, log, metrics } = services;
+  const { authorizer, clock, freshness, log, metrics, rates } = services;
   const asked = find();
   const current = asked.set.ring.keys.find((key) => key.state === 'current');
   let result = 'internal_error';
   try {
     freshness.require();
     signer(asked);
-    const caller = await authorizer.authorize(token, power, asked.set.ring);
+    const caller = await authorizer.authorize(token, power, asked.set.ring, () =>
+      refuseAfter(rates.peer.take(peerOf(response.req.socket.remoteAddress))),
+    );
+    refuseAfter(rates.caller.take(caller.username));
     // That took a while: what signs is in the JWKS served now, and was confirmed within R (I14).
     freshness.require();
     const found = find();

@@ -10,7 +10,9 @@ import { createApp } from './app.ts';
 import { Authorizer } from './authorize.ts';
 import { Freshness } from './freshness.ts';
 import { Keyrings, type KeySecret } from './keyrings.ts';
+import { DEFAULT_LIMITS, holdTo, type Limits } from './limits.ts';
 import { ISSUER_METRICS } from './metrics.ts';
+import { RateLimit } from './rate-limit.ts';
 import { createReviewer } from './reviewer.ts';
 
 export interface IssuerOptions {
@@ -27,6 +29,8 @@ export interface IssuerOptions {
   readonly maxStaleness: number;
   /** S, in milliseconds. */
   readonly clockSkew: number;
+  /** Where they differ from the defaults. */
+  readonly limits?: Partial<Limits>;
   /** Stops the issuer, as `close` does. */
   readonly signal: AbortSignal;
 }
@@ -40,17 +44,11 @@ export interface RunningIssuer {
   close(): Promise<void>;
 }
 
-const HTTP_LIMITS = {
-  maxHeaderSize: 16 * 1024,
-  headersTimeout: 10 * SECOND,
-  requestTimeout: 15 * SECOND,
-  keepAliveTimeout: MINUTE,
-  connectionsCheckingInterval: 2 * SECOND,
-} as const;
-
 /** Listens, and reads the key Secrets in the background. @throws the error of bind. */
 export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer> {
   const { kube, namespace, log, registry, clock, maxStaleness, clockSkew, signal } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const monotonic = () => performance.now();
   const stop = new AbortController();
   const metrics = defineMetrics(registry, ISSUER_METRICS);
   const source = {
@@ -78,22 +76,26 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     log,
     onConfirmed: (at) => metrics.confirmed.set(at / SECOND),
   });
-  const authorizer = new Authorizer(
-    createReviewer(kube),
-    () => performance.now(),
-    (result) => metrics.reviews.inc({ result }),
+  const authorizer = new Authorizer(createReviewer(kube), monotonic, (result) =>
+    metrics.reviews.inc({ result }),
   );
   const app = createApp({
     keyrings,
     freshness,
     authorizer,
+    rates: {
+      caller: new RateLimit(limits.perCaller, monotonic),
+      peer: new RateLimit(limits.perPeer, monotonic),
+    },
     loaded: () => secrets.isSynced,
     stopping: () => stop.signal.aborted,
     clock,
     log,
     metrics,
   });
-  const server = await listen(createServer(HTTP_LIMITS, app), options.listenAddress);
+  const http = createServer(limits, app);
+  holdTo(limits, http, () => metrics.dropped.inc());
+  const server = await listen(http, options.listenAddress);
   const expiry = setInterval(() => {
     keyrings.expire(clock());
     recount();

@@ -20,6 +20,10 @@ export const ISSUER_METRICS = {
     'Callers checked: "allowed", "denied" and "failed" by the API server, or "cached" for seconds.',
     ['result'],
   ),
+  dropped: counter(
+    'signet_connections_dropped_total',
+    'Connections closed as they came, because as many as allowed were open.',
+  ),
   keyrings: gauge(
     'signet_keyrings',
     'Sets that this replica serves: "active", "retired" (set deleted), "orphaned" (Secret deleted) or "damaged" (Secret unreadable).',

@@ -76,6 +76,7 @@ const TABLE = {
     oauthStatus: 400,
     bearer: 'insufficient_scope',
   },
+  rate_limited: { status: 429, title: 'Too many requests', oauth: 'temporarily_unavailable' },
   set_deleted: { status: 410, title: 'The signing key set was deleted', oauth: 'invalid_request' },
   keyring_unavailable: {
     status: 503,
@@ -107,11 +108,15 @@ const REFUSALS: Readonly<Record<RefusalCode, Row>> = TABLE;
  */
 export class Refusal extends Error {
   readonly code: RefusalCode;
+  /** Seconds after which it makes sense to ask again. */
+  readonly retryAfter: number | undefined;
 
-  constructor(code: RefusalCode, detail: string) {
+  /** @param retryAfter - in seconds; default: what the table says. */
+  constructor(code: RefusalCode, detail: string, retryAfter?: number) {
     super(detail);
     this.name = 'Refusal';
     this.code = code;
+    this.retryAfter = retryAfter ?? REFUSALS[code].retryAfter;
   }
 
   get row(): Row {

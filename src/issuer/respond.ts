@@ -46,7 +46,7 @@ export function refuse(log: Log): ErrorRequestHandler {
       log.error({ requestId: exchange.requestId, code: refusal.code, err }, refusal.message);
     }
     if (response.headersSent) return next(error);
-    const { retryAfter } = refusal.row;
+    const { retryAfter } = refusal;
     response.set({
       'Cache-Control': 'no-store',
       ...(retryAfter !== undefined && { 'Retry-After': String(retryAfter) }),

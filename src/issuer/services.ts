@@ -4,12 +4,15 @@ import type { Authorizer } from './authorize.ts';
 import type { Freshness } from './freshness.ts';
 import type { Keyrings } from './keyrings.ts';
 import type { IssuerMetrics } from './metrics.ts';
+import type { RateLimit } from './rate-limit.ts';
 
 /** What the routes stand on. */
 export interface Services {
   readonly keyrings: Keyrings;
   readonly freshness: Pick<Freshness, 'age' | 'require'>;
   readonly authorizer: Authorizer;
+  /** By user name, once it is known who calls; by address, before. */
+  readonly rates: { readonly caller: RateLimit; readonly peer: RateLimit };
   /** Whether every key Secret was read once; before that no set is known not to exist. */
   readonly loaded: () => boolean;
   readonly stopping: () => boolean;

@@ -27,10 +27,13 @@ const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'signet');
 /** What the issuer's own ServiceAccount is and may do, as the chart says; and nothing else. */
 const TEMPLATES = ['serviceaccounts.yaml', 'rbac-issuer.yaml'];
 
-export type WorldOptions = Partial<Pick<IssuerOptions, 'clock' | 'maxStaleness' | 'clockSkew'>>;
+export type WorldOptions = Partial<
+  Pick<IssuerOptions, 'clock' | 'maxStaleness' | 'clockSkew' | 'limits'>
+>;
 
 /** A line of the issuer's log. */
 export interface LogLine {
+  readonly level: string;
   readonly msg: string;
   readonly secret?: string;
   readonly audit?: string;
@@ -170,6 +173,11 @@ export class World implements AsyncDisposable {
   leaks(): string[] {
     const all = [...this.#said, ...this.lines.map((line) => JSON.stringify(line))].join('\n');
     return [...this.#canaries].filter((canary) => all.includes(canary));
+  }
+
+  /** What was answered so far was looked at, and need not be again. */
+  forget(): void {
+    this.#said.length = 0;
   }
 
   get remembered(): { canaries: number; replies: number } {
