@@ -1,54 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { SECOND } from './api/constants.ts';
-import { parseDuration } from './api/duration.ts';
 import { Controller } from './controller/controller.ts';
 import { handOverIssuerCredentials } from './controller/issuer-credentials.ts';
+import { type Flags, readCommandLine, UsageError, usage } from './flags.ts';
 import { startIssuer } from './issuer/issuer.ts';
+import type { ListenerOptions } from './issuer/listeners.ts';
 import { connect, type Kube } from './kube/client.ts';
 import { CredentialsError } from './kube/errors.ts';
 import { startTelemetry } from './telemetry/http.ts';
-import { createLog, LOG_LEVELS, type Log, type LogLevel } from './telemetry/log.ts';
+import { createLog, type Log } from './telemetry/log.ts';
 import { createRegistry } from './telemetry/metrics.ts';
-
-/** Where the kubelet puts a pod's credentials. */
-const POD_CREDENTIALS = '/var/run/secrets/kubernetes.io/serviceaccount';
-
-interface FlagHelp {
-  readonly help: string;
-  readonly default?: string;
-  /** The one command that has it. */
-  readonly only?: 'controller' | 'issuer';
-}
-
-/** Every flag: its default (none: required where the command uses it) and what it is for. */
-const FLAGS = {
-  namespace: { help: 'the namespace of the operator, where the key Secrets are' },
-  'public-url': { help: 'default issuers are <public URL>/<namespace>/<name>', only: 'controller' },
-  'listen-address': { help: 'host:port of the issuer', default: '0.0.0.0:8080', only: 'issuer' },
-  'metrics-address': { help: 'host:port of /healthz, /readyz, /metrics', default: '0.0.0.0:9090' },
-  'clock-skew': { help: 'S: how far clocks may differ', default: '5m' },
-  'max-staleness': { help: 'R: how long an issuer signs on what it last confirmed', default: '1h' },
-  'credentials-dir': { help: 'token, ca.crt and namespace', default: POD_CREDENTIALS },
-  'issuer-service-account': {
-    help: 'whose token the sidecar gets',
-    only: 'controller',
-    default: '',
-  },
-  'issuer-credentials-dir': {
-    help: 'where the sidecar looks for it',
-    only: 'controller',
-    default: '',
-  },
-  'log-level': { help: LOG_LEVELS.join(', '), default: 'info' },
-} as const satisfies Record<string, FlagHelp>;
-
-type Flag = keyof typeof FLAGS;
-type Values = { readonly [name in Flag]?: string };
 
 /** What every command is given. */
 interface Context {
-  readonly values: Values;
+  readonly flags: Flags;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -58,36 +23,37 @@ const COMMANDS: Readonly<Record<string, (context: Context) => Promise<void>>> = 
   issuer: runIssuer,
 };
 
-async function runController({ values, log, signal }: Context): Promise<void> {
+async function runController(context: Context): Promise<void> {
+  const { flags, log, signal } = context;
   const registry = createRegistry();
   const state: { controller?: Controller } = {};
   const telemetry = await startTelemetry({
-    listenAddress: text(values, 'metrics-address'),
+    listenAddress: flags.text('metrics-address'),
     registry,
     ready: { caches: () => state.controller?.ready() ?? 'no credentials yet' },
   });
-  const kube = await connectWhenPossible(values, 'signet-controller', log, signal);
+  const kube = await connectWhenPossible('signet-controller', context);
   if (kube !== undefined) {
-    const namespace = text(values, 'namespace');
+    const namespace = flags.text('namespace');
     const controller = new Controller({
       kube,
       namespace,
-      publicUrl: publicUrl(values),
-      flags: flags(values),
+      publicUrl: flags.url('public-url'),
+      flags: protocolFlags(flags),
       log,
       registry,
       clock: Date.now,
     });
     state.controller = controller;
-    const issuerDir = text(values, 'issuer-credentials-dir');
+    const issuerDir = flags.text('issuer-credentials-dir');
     const handover =
       issuerDir === ''
         ? Promise.resolve()
         : handOverIssuerCredentials({
             kube,
             namespace,
-            serviceAccount: text(values, 'issuer-service-account'),
-            ownDir: text(values, 'credentials-dir'),
+            serviceAccount: flags.text('issuer-service-account'),
+            ownDir: flags.text('credentials-dir'),
             issuerDir,
             log,
             signal,
@@ -98,26 +64,28 @@ async function runController({ values, log, signal }: Context): Promise<void> {
   await telemetry.close(0);
 }
 
-async function runIssuer({ values, log, signal }: Context): Promise<void> {
+async function runIssuer(context: Context): Promise<void> {
+  const { flags, log, signal } = context;
   const registry = createRegistry();
+  const options = {
+    namespace: flags.text('namespace'),
+    listeners: listeners(flags),
+    drainDelay: flags.duration('drain-delay'),
+    ...protocolFlags(flags),
+    log,
+    registry,
+    clock: Date.now,
+    signal,
+  };
   const state: { ready?: () => true | string } = {};
   const telemetry = await startTelemetry({
-    listenAddress: text(values, 'metrics-address'),
+    listenAddress: flags.text('metrics-address'),
     registry,
     ready: { keyrings: () => state.ready?.() ?? 'no credentials yet' },
   });
-  const kube = await connectWhenPossible(values, 'signet-issuer', log, signal);
+  const kube = await connectWhenPossible('signet-issuer', context);
   if (kube !== undefined) {
-    const issuer = await startIssuer({
-      kube,
-      namespace: text(values, 'namespace'),
-      listenAddress: text(values, 'listen-address'),
-      ...flags(values),
-      log,
-      registry,
-      clock: Date.now,
-      signal,
-    });
+    const issuer = await startIssuer({ kube, ...options });
     state.ready = issuer.ready;
     await aborted(signal);
     await issuer.close();
@@ -128,15 +96,13 @@ async function runIssuer({ values, log, signal }: Context): Promise<void> {
 
 /** Credentials may come a moment later: the sidecar's are handed over by the controller. */
 async function connectWhenPossible(
-  values: Values,
   userAgent: string,
-  log: Log,
-  signal: AbortSignal,
+  { flags, log, signal }: Context,
 ): Promise<Kube | undefined> {
   let told = '';
   while (!signal.aborted) {
     try {
-      return connect({ credentialsDir: text(values, 'credentials-dir'), userAgent });
+      return connect({ credentialsDir: flags.text('credentials-dir'), userAgent });
     } catch (error) {
       if (!(error instanceof CredentialsError)) throw error;
       if (told !== error.message) log.warn({ err: error }, 'Waiting for credentials.');
@@ -154,81 +120,36 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-function text(values: Values, name: Flag): string {
-  const flag: FlagHelp = FLAGS[name];
-  const value = values[name] ?? flag.default;
-  if (value === undefined) throw new UsageError(`--${name} is missing: ${FLAGS[name].help}`);
-  return value;
-}
-
-function flags(values: Values): { clockSkew: number; maxStaleness: number } {
+function protocolFlags(flags: Flags): { clockSkew: number; maxStaleness: number } {
   return {
-    clockSkew: duration(values, 'clock-skew'),
-    maxStaleness: duration(values, 'max-staleness'),
+    clockSkew: flags.duration('clock-skew'),
+    maxStaleness: flags.duration('max-staleness'),
   };
 }
 
-function duration(values: Values, name: Flag): number {
-  try {
-    return parseDuration(text(values, name));
-  } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(`--${name}: ${error.message}`);
-    throw error;
-  }
-}
-
-function publicUrl(values: Values): string {
-  const url = text(values, 'public-url');
-  const { protocol = '', search = '', hash = '' } = URL.canParse(url) ? new URL(url) : {};
-  if (!/^https?:$/.test(protocol) || search !== '' || hash !== '') {
+function listeners(flags: Flags): ListenerOptions {
+  const credentials = flags.isOn('allow-http-credentials');
+  const certificateDir = flags.text('tls-dir');
+  if (certificateDir === '' && !credentials) {
     throw new UsageError(
-      `--public-url: "${url}" is not a URL of an issuer: type one such as https://tokens.example.com`,
+      '--tls-dir is missing: give the folder with tls.crt and tls.key, or, behind a mesh that encrypts, --allow-http-credentials',
     );
   }
-  return url.replace(/\/+$/, '');
-}
-
-/** What was typed cannot be run; the message says what to type instead. */
-class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
-function usage(): string {
-  const lines = Object.entries(FLAGS).map(([name, flag]: [string, FlagHelp]) => {
-    const command = flag.only === undefined ? '' : ` (${flag.only})`;
-    const fallback = flag.default ? ` [${flag.default}]` : '';
-    return `  --${name.padEnd(24)} ${flag.help}${command}${fallback}`;
-  });
-  return `usage: signet ${Object.keys(COMMANDS).join(' | ')} [flags]\n\n${lines.join('\n')}\n`;
-}
-
-function read(args: string[]) {
-  const names = Object.keys(FLAGS).map((name) => [name, { type: 'string' }] as const);
-  const options = { ...Object.fromEntries(names), help: { type: 'boolean' } } as const;
-  try {
-    return parseArgs({ args, options, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : 'the flags cannot be read');
-  }
+  const plain = { address: flags.text('plain-listen-address'), credentials };
+  const address = flags.text('listen-address');
+  return certificateDir === '' ? { plain } : { plain, https: { address, certificateDir } };
 }
 
 async function main(): Promise<void> {
-  const { positionals, values } = read(process.argv.slice(2));
-  const [name = ''] = positionals;
+  const { command: name, help, flags } = readCommandLine(process.argv.slice(2));
   const command = COMMANDS[name];
-  if (values.help === true || command === undefined) {
-    if (values.help === true) process.stdout.write(usage());
-    else throw new UsageError(`"${name}" is not a command\n${usage()}`);
-    return;
-  }
-  const given = values as Values;
-  const level = text(given, 'log-level');
-  const known = LOG_LEVELS.find((candidate) => candidate === level);
-  if (known === undefined) throw new UsageError(`--log-level: one of ${LOG_LEVELS.join(', ')}`);
-  const log = createLog({ component: name, level: known satisfies LogLevel });
+  const commands = Object.keys(COMMANDS);
+  if (help) return void process.stdout.write(usage(commands));
+  if (command === undefined) throw new UsageError(`"${name}" is not a command\n${usage(commands)}`);
+  const log = createLog({ component: name, level: flags.logLevel() });
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
-  await command({ values: given, log, signal: stop.signal });
+  await command({ flags, log, signal: stop.signal });
 }
 
 try {

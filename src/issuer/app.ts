@@ -1,6 +1,7 @@
 import express, { type Express, type RequestHandler } from 'express';
 import { PATHS } from './discovery.ts';
 import { DOWNLOADS } from './downloads.ts';
+import { requireEncryption } from './encryption.ts';
 import { type Exchange, exchangeOf, observe } from './exchange.ts';
 import { setUnknown } from './locate.ts';
 import { publish } from './publish.ts';
@@ -76,6 +77,7 @@ export function createApp(services: Services): Express {
       Object.assign(exchangeOf(response), { route: name, errors });
       next();
     });
+    if (method === 'post') route.post(requireEncryption(services));
     route[method](endpoint(services));
     route.all((_request, response) => {
       response.set('Allow', ALLOWED[method]);

@@ -1,16 +1,16 @@
-import { createServer } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { MINUTE, SECOND, SECRET_TYPE } from '../api/constants.ts';
 import type { Kube } from '../kube/client.ts';
 import { Reflector } from '../kube/reflector.ts';
 import type { Change } from '../kube/store.ts';
-import { listen } from '../telemetry/listen.ts';
 import type { Log } from '../telemetry/log.ts';
 import { defineMetrics, type Registry } from '../telemetry/metrics.ts';
 import { createApp } from './app.ts';
 import { Authorizer } from './authorize.ts';
 import { Freshness } from './freshness.ts';
 import { Keyrings, type KeySecret } from './keyrings.ts';
-import { DEFAULT_LIMITS, holdTo, type Limits } from './limits.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
+import { type ListenerOptions, openListeners } from './listeners.ts';
 import { ISSUER_METRICS } from './metrics.ts';
 import { RateLimit } from './rate-limit.ts';
 import { createReviewer } from './reviewer.ts';
@@ -19,8 +19,9 @@ export interface IssuerOptions {
   readonly kube: Kube;
   /** Where the key Secrets are: the operator's own namespace. */
   readonly namespace: string;
-  /** `host:port`; `:port` for every interface. */
-  readonly listenAddress: string;
+  readonly listeners: ListenerOptions;
+  /** How long a replica that stops goes on serving, so that nobody sends to it any more. In ms. */
+  readonly drainDelay: number;
   readonly log: Log;
   readonly registry: Registry;
   /** Unix milliseconds. */
@@ -36,11 +37,13 @@ export interface IssuerOptions {
 }
 
 export interface RunningIssuer {
-  /** `host:port` as bound. */
+  /** `host:port` of plain HTTP as bound. */
   readonly address: string;
+  /** `host:port` of HTTPS as bound, where it was asked for. */
+  readonly httpsAddress?: string;
   /** Whether this replica may be sent requests; else why not. */
   ready(): true | string;
-  /** Answers what is in flight, then stops. */
+  /** Not ready from now on; serves for the drain delay, answers what is in flight, then stops. */
   close(): Promise<void>;
 }
 
@@ -50,6 +53,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const monotonic = () => performance.now();
   const stop = new AbortController();
+  let stopping = false;
   const metrics = defineMetrics(registry, ISSUER_METRICS);
   const source = {
     path: `/api/v1/namespaces/${namespace}/secrets`,
@@ -88,14 +92,19 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
       peer: new RateLimit(limits.perPeer, monotonic),
     },
     loaded: () => secrets.isSynced,
-    stopping: () => stop.signal.aborted,
+    stopping: () => stopping,
+    plainCredentials: options.listeners.plain.credentials ?? false,
     clock,
     log,
     metrics,
   });
-  const http = createServer(limits, app);
-  holdTo(limits, http, () => metrics.dropped.inc());
-  const server = await listen(http, options.listenAddress);
+  const listeners = await openListeners(app, options.listeners, {
+    clock,
+    log,
+    registry,
+    limits,
+    onDrop: () => metrics.dropped.inc(),
+  });
   const expiry = setInterval(() => {
     keyrings.expire(clock());
     recount();
@@ -105,9 +114,12 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= (async () => {
-      stop.abort();
+      stopping = true;
+      log.info({ drainDelayInMs: options.drainDelay }, 'The issuer stops.');
+      await delay(options.drainDelay);
+      await listeners.close();
       clearInterval(expiry);
-      await server.close();
+      stop.abort();
       await following;
       log.info({}, 'The issuer has stopped.');
     })();
@@ -115,11 +127,15 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
   };
   signal.addEventListener('abort', () => void close(), { once: true });
   if (signal.aborted) await close();
-  log.info({ address: server.address }, 'The issuer listens.');
+  const { plain, https } = listeners;
+  log.info({ plain, https }, 'The issuer listens.');
   return {
-    address: server.address,
+    address: plain,
+    ...(https === undefined ? {} : { httpsAddress: https }),
     ready: () => {
-      if (stop.signal.aborted) return 'stopping';
+      if (stopping) return 'stopping';
+      const reachable = listeners.ready();
+      if (reachable !== true) return reachable;
       return secrets.isSynced ? freshness.check() : 'the key Secrets are not read yet';
     },
     close,

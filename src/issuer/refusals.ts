@@ -17,6 +17,7 @@ const TABLE = {
   set_unknown: { status: 404, title: 'No signing key set here', oauth: 'invalid_request' },
   key_unknown: { status: 404, title: 'No such key', oauth: 'invalid_request' },
   key_invalid: { status: 400, title: 'Not the name of a key', oauth: 'invalid_request' },
+  https_required: { status: 403, title: 'HTTPS required', oauth: 'invalid_request' },
   method_not_allowed: { status: 405, title: 'Method not allowed', oauth: 'invalid_request' },
   request_invalid: { status: 400, title: 'Malformed request', oauth: 'invalid_request' },
   media_type_unsupported: {

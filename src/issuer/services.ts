@@ -16,6 +16,8 @@ export interface Services {
   /** Whether every key Secret was read once; before that no set is known not to exist. */
   readonly loaded: () => boolean;
   readonly stopping: () => boolean;
+  /** Whether plain HTTP takes and gives tokens: only behind a mesh that encrypts for us. */
+  readonly plainCredentials: boolean;
   readonly clock: () => number;
   readonly log: Log;
   readonly metrics: IssuerMetrics;

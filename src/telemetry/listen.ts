@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 
 /** A server that listens. */
 export interface Listening {
@@ -28,7 +30,15 @@ export function parseListenAddress(text: string): { host?: string; port: number 
 }
 
 /** Binds `server` to `listenAddress`. @throws the error of bind, such as EADDRINUSE. */
-export async function listen(server: Server, listenAddress: string): Promise<Listening> {
+export async function listen(
+  server: Server | HttpsServer,
+  listenAddress: string,
+): Promise<Listening> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   server.listen(parseListenAddress(listenAddress));
   await once(server, 'listening');
   const bound = server.address();
@@ -36,16 +46,23 @@ export async function listen(server: Server, listenAddress: string): Promise<Lis
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
   return {
     address: `${host}:${bound.port}`,
-    close: (graceMs = CLOSE_GRACE) => close(server, graceMs),
+    close: (graceMs = CLOSE_GRACE) => close(server, sockets, graceMs),
   };
 }
 
-async function close(server: Server, graceMs: number): Promise<void> {
+async function close(
+  server: Server | HttpsServer,
+  sockets: ReadonlySet<Socket>,
+  graceMs: number,
+): Promise<void> {
   if (!server.listening) return;
   const closed = once(server, 'close');
   server.close();
   const sweep = setInterval(() => server.closeIdleConnections(), SWEEP);
-  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  // Not closeAllConnections, which knows none that is still in its TLS handshake.
+  const cut = setTimeout(() => {
+    for (const socket of sockets) socket.destroy();
+  }, graceMs);
   await closed;
   clearInterval(sweep);
   clearTimeout(cut);

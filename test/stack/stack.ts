@@ -108,7 +108,8 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
   ]);
   const issuer = await signet(place, 'issuer', [
     ...flags,
-    ...['--listen-address', address],
+    ...['--plain-listen-address', address, '--allow-http-credentials'],
+    ...['--drain-delay', '0s'],
     ...['--credentials-dir', issuerCredentials],
   ]);
   const processes = [controller, issuer];

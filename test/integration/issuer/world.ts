@@ -91,7 +91,8 @@ export class World implements AsyncDisposable {
     this.#issuer = await startIssuer({
       kube: this.#kube,
       namespace: operator,
-      listenAddress: '127.0.0.1:0',
+      listeners: { plain: { address: '127.0.0.1:0', credentials: true } },
+      drainDelay: 0,
       log: createLog({ component: 'issuer', destination: { write: (line) => this.#hear(line) } }),
       registry: this.registry,
       clock: Date.now,
