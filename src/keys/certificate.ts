@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { randomBytes, X509Certificate } from 'node:crypto';
 import {
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
@@ -64,6 +65,8 @@ export async function selfSigned(input: SelfSignedInput): Promise<string> {
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
+      // Keys of a set share one subject: this tells OpenSSL which of a bundle is a certificate's own.
+      await AuthorityKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   return new X509Certificate(Buffer.from(certificate.rawData)).toString();
