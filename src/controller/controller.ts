@@ -12,6 +12,7 @@ import type { Registry } from '../telemetry/metrics.ts';
 import { Apply } from './apply.ts';
 import { Caches } from './caches.ts';
 import { ForeignSecrets } from './foreign-secrets.ts';
+import { type IssuerTls, type IssuerTlsOptions, issuerTls } from './issuer-tls.ts';
 import { controllerMetrics } from './metrics.ts';
 import { observe, type View } from './observe.ts';
 import type { Flags } from './policy.ts';
@@ -26,6 +27,8 @@ export interface ControllerOptions {
   /** Under which the issuer service is reached: default issuers are `<publicUrl>/<namespace>/<name>`. */
   readonly publicUrl: string;
   readonly flags: Flags;
+  /** Default: the issuer's TLS is no concern of ours. */
+  readonly issuerTls?: IssuerTlsOptions;
   readonly log: Log;
   readonly registry: Registry;
   /** Unix ms. */
@@ -38,7 +41,7 @@ const CONCURRENCY = 8;
 const MOST_STEPS = 8;
 const LEASE = 'signet-controller';
 /** How often a ConfigMap that is not ours is looked at again: no watch of ours shows it. */
-const FOREIGN_RECHECK = 30_000;
+const FOREIGN_RECHECK = 10_000;
 
 /** observe → plan → apply → report, for each set, on the replica that leads. */
 export class Controller {
@@ -48,6 +51,7 @@ export class Controller {
   readonly #election: LeaderElection;
   readonly #foreignSecrets: ForeignSecrets;
   readonly #publications: Publications;
+  readonly #issuerTls: IssuerTls;
   readonly #apply: Apply;
   readonly #metrics;
   readonly #write;
@@ -63,10 +67,18 @@ export class Controller {
     this.#election = new LeaderElection({ kube, namespace, name: LEASE, identity: instance, log });
     this.#foreignSecrets = new ForeignSecrets(clock);
     this.#write = guardedWrite(kube, () => this.#election.isLeading());
+    this.#issuerTls = issuerTls(options.issuerTls ?? {}, {
+      ...{ kube, namespace, log, registry, clock },
+      publicUrl: options.publicUrl,
+      clockSkew: options.flags.clockSkew,
+      write: this.#write,
+      onChange: () => this.#enqueueAll(),
+    });
     this.#publications = new Publications({
       kube,
       write: this.#write,
       cache: this.#caches.configMaps,
+      trust: this.#issuerTls.trust,
     });
     this.#apply = new Apply({
       kube,
@@ -88,10 +100,10 @@ export class Controller {
 
   /** Runs until the signal aborts; then writes out its events and resolves. */
   async run(signal: AbortSignal): Promise<void> {
-    const caches = this.#caches.run(signal);
+    const background = Promise.all([this.#caches.run(signal), this.#issuerTls.run(signal)]);
     await this.#election.run(signal, (leading) => this.#lead(leading));
     await this.#events.flush();
-    await caches;
+    await background;
   }
 
   async #lead(leading: AbortSignal): Promise<void> {
@@ -101,6 +113,7 @@ export class Controller {
     } catch {
       return; // Stopped before the caches were filled: there was nothing to lead yet.
     }
+    await this.#issuerTls.settle();
     const queue = new WorkQueue({
       concurrency: CONCURRENCY,
       process: (key) => this.#reconcile(key),
@@ -114,10 +127,14 @@ export class Controller {
     this.#queue = queue;
     this.#metrics.leading.set(1);
     log.info({ sets: this.#caches.sets.list().length }, 'leading');
-    for (const key of this.#keys()) queue.add(key);
-    await queue.run(leading);
+    this.#enqueueAll();
+    await Promise.all([queue.run(leading), this.#issuerTls.lead(leading)]);
     this.#queue = undefined;
     this.#metrics.leading.set(0);
+  }
+
+  #enqueueAll(): void {
+    for (const key of this.#keys()) this.#queue?.add(key);
   }
 
   /** Every set, and every name whose set is gone and has left a keyring or a ConfigMap. */

@@ -180,8 +180,8 @@ describe.concurrent('a ConfigMap of that name that is not ours', () => {
     expect(await set.kid('current')).toBe(current);
 
     await world.delete(paths.configMap(tenant.name, TARGET));
-    // No watch of ours shows it: it is looked at again every 30 s.
-    await set.promoted(current, 40_000);
+    // No watch of ours shows it: it is looked at again every 10 s.
+    await set.promoted(current, 20_000);
     expect((await target(tenant)).data).toHaveProperty('jwks');
   });
 });

@@ -22,9 +22,14 @@ type Hook = (call: Call) => Promise<void> | void;
 
 /** The real client, which tells of each call before it is sent and after it was answered. */
 export class WatchedKube extends Kube {
-  before: Hook = () => undefined;
-  after: Hook = () => undefined;
+  before: Hook = ignore;
+  after: Hook = ignore;
   #dead = false;
+
+  unwatch(): void {
+    this.before = ignore;
+    this.after = ignore;
+  }
 
   /** From now on nothing that the process says is heard, and it hears nothing: as if it were dead. */
   die(): never {
@@ -47,16 +52,16 @@ export class WatchedKube extends Kube {
   }
 }
 
+function ignore(): void {}
+
 function unreachable(): never {
   throw new ApiError(0, 'Unreachable', 'this process is dead');
 }
 
 export interface WatchedController {
   readonly kube: WatchedKube;
-  /** Gracefully: the lease is given up. */
+  /** Gracefully: the lease is given up. One that is dead cannot, so its lease stays. */
   stop(): Promise<void>;
-  /** Without a word: the lease stays until somebody takes it away. */
-  bury(): Promise<void>;
 }
 
 const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/signet-controller`;
@@ -99,5 +104,5 @@ export async function startWatchedController(
     rmSync(dir, { recursive: true, force: true });
   };
   await eventually(() => controller.ready() === true);
-  return { kube, stop, bury: stop };
+  return { kube, stop };
 }
