@@ -1,6 +1,6 @@
 import { SECOND } from '../api/constants.ts';
 import { backoffMs, sleep } from '../kube/backoff.ts';
-import type { Kube } from '../kube/client.ts';
+import { type Kube, METADATA_ONLY } from '../kube/client.ts';
 import type { StoredObject } from '../kube/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Refusal } from './refusals.ts';
@@ -29,10 +29,14 @@ export interface FreshnessOptions {
   readonly log: Log;
   /** Told the time, in Unix milliseconds, of which each confirmation is. */
   readonly onConfirmed: (at: number) => void;
+  /** Told that the copy stays behind what is listed: its watch is dead, though it looks quiet. */
+  readonly onBehind: () => void;
 }
 
 const RETRY = { baseMs: 200, maxMs: 15 * SECOND, jitter: 0.5 };
 const LONGEST_LIST = 10 * SECOND;
+/** An event may be on its way when the list is made; after so many tries it is not. */
+const BEHIND_FOR_GOOD = 3;
 /** An HTTP date has whole seconds. */
 const DATE_RESOLUTION = SECOND;
 
@@ -79,12 +83,18 @@ export class Freshness {
   async run(signal: AbortSignal): Promise<void> {
     const { maxStaleness, log } = this.#options;
     let failures = 0;
+    let behind = 0;
     while (!signal.aborted) {
       let confirmed = false;
       try {
         confirmed = await this.#confirm(signal);
+        behind = confirmed ? 0 : behind + 1;
       } catch (error) {
         if (!signal.aborted) log.warn({ err: error }, 'Could not confirm the key Secrets.');
+      }
+      if (behind >= BEHIND_FOR_GOOD) {
+        behind = 0;
+        this.#options.onBehind();
       }
       failures = confirmed ? 0 : failures + 1;
       const pause = maxStaleness / 4;
@@ -98,6 +108,7 @@ export class Freshness {
     // Without a resourceVersion the answer is consistent: not older than the question.
     const { body, date } = await kube.request('GET', path, {
       query,
+      accept: METADATA_ONLY,
       signal,
       timeoutMs: Math.min(LONGEST_LIST, maxStaleness / 4),
     });
@@ -139,12 +150,14 @@ function versions(objects: readonly StoredObject[]): Map<string, bigint> {
 }
 
 function asListing(body: unknown): Listing {
-  const { metadata, items } = body as {
+  const { kind, metadata, items } = body as {
+    kind?: string;
     metadata?: { resourceVersion?: string };
-    items?: StoredObject[];
+    items?: StoredObject[] | null;
   };
-  if (metadata?.resourceVersion === undefined || !Array.isArray(items)) {
-    throw new TypeError('the API server did not answer with a list');
+  if (kind !== 'PartialObjectMetadataList' || metadata?.resourceVersion === undefined) {
+    throw new TypeError('the API server did not answer with a list of metadata');
   }
-  return { resourceVersion: metadata.resourceVersion, items };
+  // A list of nothing has null for items.
+  return { resourceVersion: metadata.resourceVersion, items: items ?? [] };
 }

@@ -13,6 +13,7 @@ import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { type ListenerOptions, openListeners } from './listeners.ts';
 import { ISSUER_METRICS } from './metrics.ts';
 import { RateLimit } from './rate-limit.ts';
+import { RestartableWatch } from './restartable-watch.ts';
 import { createReviewer } from './reviewer.ts';
 
 export interface IssuerOptions {
@@ -60,6 +61,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     query: { fieldSelector: `type=${SECRET_TYPE}` },
   };
   const secrets = new Reflector<KeySecret>({ kube, ...source, log, clock });
+  const watch = new RestartableWatch(secrets);
   const keyrings = new Keyrings();
   const recount = () => {
     for (const [standing, count] of Object.entries(keyrings.count())) {
@@ -79,6 +81,10 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     clock,
     log,
     onConfirmed: (at) => metrics.confirmed.set(at / SECOND),
+    onBehind: () => {
+      log.warn({}, 'The watch of key Secrets does not see what is listed; opening it anew.');
+      watch.restart();
+    },
   });
   const authorizer = new Authorizer(createReviewer(kube), monotonic, (result) =>
     metrics.reviews.inc({ result }),
@@ -109,7 +115,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     keyrings.expire(clock());
     recount();
   }, MINUTE).unref();
-  const following = Promise.all([secrets.run(stop.signal), freshness.run(stop.signal)]);
+  const following = Promise.all([watch.run(stop.signal), freshness.run(stop.signal)]);
 
   let closed: Promise<void> | undefined;
   const close = () => {

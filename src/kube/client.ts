@@ -24,6 +24,8 @@ export interface CallOptions {
   readonly body?: unknown;
   /** Default `application/json`; for PATCH `application/merge-patch+json`. */
   readonly contentType?: string;
+  /** Default `application/json`; {@link METADATA_ONLY} for a list without the rest of its objects. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
   /** Default 10 s. */
   readonly timeoutMs?: number;
@@ -56,6 +58,9 @@ export interface ConnectOptions {
   /** Where KUBERNETES_SERVICE_HOST and _PORT are looked up. Default: `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
 }
+
+/** Asks for a PartialObjectMetadataList: what the objects are called, and which versions they are. */
+export const METADATA_ONLY = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
 /** The API server sends a bookmark about each minute. */
 const IDLE_TIMEOUT_MS = 100_000;
@@ -93,15 +98,17 @@ export class Kube {
    * @throws ApiError
    */
   async request(method: string, path: string, options: CallOptions = {}): Promise<KubeAnswer> {
-    const { body, contentType = defaultContentType(method), signal, timeoutMs } = options;
+    const { body, contentType = defaultContentType(method), accept, signal, timeoutMs } = options;
     const { text, headers } = await this.#transport.call({
       method,
       url: this.#url(path, options.query),
       signal,
       timeoutMs,
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': contentType } }),
+      headers: {
+        ...(accept !== undefined && { accept }),
+        ...(body !== undefined && { 'content-type': contentType }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     return {
       body: parseJson(text),

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import {
   HOUR,
   MINUTE,
@@ -29,7 +30,10 @@ const TEMPLATES = ['serviceaccounts.yaml', 'rbac-issuer.yaml'];
 
 export type WorldOptions = Partial<
   Pick<IssuerOptions, 'clock' | 'maxStaleness' | 'clockSkew' | 'limits'>
->;
+> & {
+  /** Through which the issuer reaches the API server, such as a proxy's; default: its own. */
+  readonly apiPort?: number;
+};
 
 /** A line of the issuer's log. */
 export interface LogLine {
@@ -79,14 +83,14 @@ export class World implements AsyncDisposable {
     return `http://${this.issuer.address}`;
   }
 
-  async start(options: WorldOptions): Promise<void> {
+  async start({ apiPort, ...options }: WorldOptions): Promise<void> {
     const { cluster, operator } = this;
     await cluster.serviceAccountCredentials(this.#dir, operator, `${operator}-issuer`);
     const { hostname, port } = new URL(cluster.server);
     this.#kube = connect({
       credentialsDir: this.#dir,
       userAgent: 'signet-issuer',
-      env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+      env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: `${apiPort ?? port}` },
     });
     this.#issuer = await startIssuer({
       kube: this.#kube,
@@ -101,7 +105,7 @@ export class World implements AsyncDisposable {
       signal: this.#stop.signal,
       ...options,
     });
-    await eventually(() => this.issuer.ready() === true);
+    await eventually(() => expect(this.issuer.ready()).toBe(true));
   }
 
   /** The path of the Secret in which a ring is stored. */
