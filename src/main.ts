@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SECOND } from './api/constants.ts';
 import { Controller } from './controller/controller.ts';
 import { handOverIssuerCredentials } from './controller/issuer-credentials.ts';
+import type { IssuerTlsOptions } from './controller/issuer-tls.ts';
 import { type Flags, readCommandLine, UsageError, usage } from './flags.ts';
 import { startIssuer } from './issuer/issuer.ts';
 import type { ListenerOptions } from './issuer/listeners.ts';
@@ -40,6 +41,7 @@ async function runController(context: Context): Promise<void> {
       namespace,
       publicUrl: flags.url('public-url'),
       flags: protocolFlags(flags),
+      issuerTls: certificateSource(flags),
       log,
       registry,
       clock: Date.now,
@@ -102,7 +104,7 @@ async function connectWhenPossible(
   let told = '';
   while (!signal.aborted) {
     try {
-      return connect({ credentialsDir: flags.text('credentials-dir'), userAgent });
+      return await connect({ credentialsDir: flags.text('credentials-dir'), userAgent });
     } catch (error) {
       if (!(error instanceof CredentialsError)) throw error;
       if (told !== error.message) log.warn({ err: error }, 'Waiting for credentials.');
@@ -125,6 +127,18 @@ function protocolFlags(flags: Flags): { clockSkew: number; maxStaleness: number 
     clockSkew: flags.duration('clock-skew'),
     maxStaleness: flags.duration('max-staleness'),
   };
+}
+
+function certificateSource(flags: Flags): IssuerTlsOptions {
+  const dir = flags.text('issuer-tls-dir');
+  const caFile = flags.text('ca-file');
+  if (dir !== '' && caFile !== '') {
+    throw new UsageError(
+      '--issuer-tls-dir and --ca-file exclude each other: give the first for a certificate from our own CA, the second for one of yours',
+    );
+  }
+  if (dir !== '') return { handover: { dir, names: flags.list('issuer-dns-names') } };
+  return caFile === '' ? {} : { caFile };
 }
 
 function listeners(flags: Flags): ListenerOptions {

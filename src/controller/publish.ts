@@ -6,16 +6,20 @@ import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/error
 import type { Reflector } from '../kube/reflector.ts';
 import type { Publisher } from '../rotation/situation.ts';
 import { type ConfigMapObject, paths } from './objects.ts';
+import type { Trust } from './trust.ts';
 import type { Write } from './write.ts';
 
 interface PublicationsOptions {
   readonly kube: Kube;
   readonly write: Write;
   readonly cache: Reflector<ConfigMapObject>;
+  readonly trust: Trust;
 }
 
 type Fault = NonNullable<Publisher['fault']>;
 
+/** By which clients know the issuer's HTTPS; not there where they know it anyway. */
+const CA_FILE = 'ca.crt';
 const NOT_OURS = 'ConfigMapNotOurs';
 
 /** The ConfigMaps that carry certificates to gateways (design section 3). */
@@ -132,7 +136,7 @@ export class Publications {
   async #liveUnlessNew(ring: Keyring, name: string): Promise<ConfigMapObject | undefined> {
     const { namespace } = ring.owner;
     const { write, cache } = this.#options;
-    const object = this.#object(ring, { name, namespace });
+    const object = this.#object(ring, { name, namespace }, undefined);
     const known = this.#faults.get(`${namespace}/${name}`)?.reason === NOT_OURS;
     return this.#attempt(`${namespace}/${name}`, async () => {
       if (known) {
@@ -162,7 +166,7 @@ export class Publications {
   async #replace(ring: Keyring, held: ConfigMapObject): Promise<void> {
     const { write, cache } = this.#options;
     const { name, namespace = '', resourceVersion = '', uid = '' } = held.metadata;
-    const object = this.#object(ring, { name, namespace, resourceVersion, uid });
+    const object = this.#object(ring, { name, namespace, resourceVersion, uid }, held);
     cache.put(await write<ConfigMapObject>('PUT', paths.configMap(namespace, name), object));
   }
 
@@ -190,17 +194,21 @@ export class Publications {
     }
   }
 
-  #object(ring: Keyring, metadata: ConfigMapObject['metadata']): ConfigMapObject {
+  #object(
+    ring: Keyring,
+    metadata: ConfigMapObject['metadata'],
+    held: ConfigMapObject | undefined,
+  ): ConfigMapObject {
     return {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { ...metadata, ...marksOf(ring) },
-      ...this.#render(ring),
+      ...this.#render(ring, held),
     };
   }
 
   #isCurrent(ring: Keyring, held: ConfigMapObject): boolean {
-    const { data, binaryData } = this.#render(ring);
+    const { data, binaryData } = this.#render(ring, held);
     const { labels, annotations } = marksOf(ring);
     return (
       sameEntries(data, held.data) &&
@@ -210,10 +218,12 @@ export class Publications {
     );
   }
 
-  #render(ring: Keyring): Publication {
+  #render(ring: Keyring, held: ConfigMapObject | undefined): Publication {
     const rendered = this.#rendered.get(ring) ?? renderPublication(ring);
     this.#rendered.set(ring, rendered);
-    return rendered;
+    const bundle = this.#options.trust() ?? held?.data?.[CA_FILE] ?? '';
+    if (bundle === '') return rendered;
+    return { ...rendered, data: { ...rendered.data, [CA_FILE]: bundle } };
   }
 }
 

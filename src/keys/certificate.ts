@@ -14,7 +14,7 @@ import { ALGORITHMS, type Algorithm, type KeyPair } from './algorithms.ts';
 import type { SigningKey } from './keyring.ts';
 
 /** A verifier whose clock is behind ours by less than this accepts a certificate just made. */
-const BACKDATED = 5 * MINUTE;
+export const BACKDATED = 5 * MINUTE;
 /** The last instant that X.509 can say (RFC 5280 section 4.1.2.5). */
 const END_OF_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
 
@@ -87,7 +87,7 @@ export function parseSubject(subject: string): Name {
 }
 
 /** Positive and at most 20 octets (RFC 5280 section 4.1.2.2), 126 bits of it random. */
-function randomSerial(): string {
+export function randomSerial(): string {
   const octets = randomBytes(16);
   octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
   return octets.toString('hex');

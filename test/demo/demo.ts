@@ -31,7 +31,7 @@ async function startAll(): Promise<[ControlPlane, Stack]> {
     const stack = await tellStep(
       'install from the chart, start controller and issuer',
       async () => {
-        const running = await startStack({ controlPlane });
+        const running = await startStack({ controlPlane, trust: false });
         verified('both are ready, each with its own ServiceAccount and nothing more');
         return running;
       },

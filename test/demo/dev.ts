@@ -24,12 +24,13 @@ mkdirSync(FOLDER, { recursive: true });
 console.log('Starting a control plane, controller and issuer …');
 const stack = await startStack({ logDirectory: FOLDER });
 running = true;
-const { controlPlane, issuerUrl, controller, issuer } = stack;
+const { controlPlane, issuerUrl, caFile, controller, issuer } = stack;
 const { kubectl } = await findClients();
 writeFileSync(
   ENVIRONMENT,
   `export KUBECONFIG=${controlPlane.kubeconfig}
 export ISSUER_URL=${issuerUrl}
+export CURL_CA_BUNDLE=${caFile}
 export METRICS_URL=${controller.metricsUrl}
 export ISSUER_METRICS_URL=${issuer.metricsUrl}
 `,

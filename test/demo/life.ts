@@ -6,6 +6,7 @@ import { SECOND } from '../../src/api/constants.ts';
 import type { SigningKeySet } from '../../src/api/signingkeyset.generated.ts';
 import type { Stack } from '../stack/stack.ts';
 import { eventually } from '../support/eventually.ts';
+import { trust } from '../support/trust.ts';
 import { CONFIG_MAP, mountConfigMap, verifyWithCertificate } from './gateway.ts';
 import { expiryOf, kidOf, publishedKids, requestToken, verify } from './relying-party.ts';
 import type { Story } from './story.ts';
@@ -49,6 +50,7 @@ export interface Step {
 
 export const STEPS: readonly Step[] = [
   { name: 'apply a set and wait for Ready', run: applySet },
+  { name: 'trust its HTTPS by the ca.crt of the ConfigMap', run: trustIssuer },
   { name: 'get a token as a ServiceAccount', run: getToken },
   { name: 'verify it through discovery', run: verifyToken },
   { name: 'verify it with openssl, as a gateway does', run: verifyAtGateway },
@@ -72,6 +74,18 @@ async function applySet(life: Life): Promise<void> {
   life.issuer = (await statusOf(life)).issuer ?? '';
   assert.equal(life.issuer, `${life.stack.issuerUrl}/${NAMESPACE}/login`);
   story.verified(`the set is Ready; tokens will come from ${life.issuer}`);
+}
+
+async function trustIssuer({ story, issuer }: Life): Promise<void> {
+  const jwks = `${issuer}/.well-known/jwks.json`;
+  await assert.rejects(fetch(jwks), 'it was trusted without a reason');
+  trust(
+    await story.kubectl([...['get', 'configmap', CONFIG_MAP, '-o'], 'jsonpath={.data.ca\\.crt}']),
+  );
+  assert.equal((await fetch(jwks)).status, 200);
+  story.verified(
+    'a certificate from a CA of the controller, whose certificate every ConfigMap has',
+  );
 }
 
 async function getToken(life: Life): Promise<void> {

@@ -8,7 +8,6 @@ import {
   jwtVerify,
 } from 'jose';
 import {
-  allowInsecureRequests,
   type ClientAuth,
   type Configuration,
   clientCredentialsGrant,
@@ -78,7 +77,6 @@ export function expiryOf(token: string): number {
   return exp * 1_000;
 }
 
-/** Our issuer is on loopback, without TLS. */
 function discover(issuer: string, id: string, auth?: ClientAuth): Promise<Configuration> {
-  return discovery(new URL(issuer), id, undefined, auth, { execute: [allowInsecureRequests] });
+  return discovery(new URL(issuer), id, undefined, auth);
 }

@@ -7,11 +7,12 @@
  *   await stack.controller.kill();  await stack.controller.restart();
  *   await stack.stop();
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Component, component, withFreePorts } from '../controlplane/component.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
 import { freePort } from '../controlplane/port.ts';
+import { trust } from '../support/trust.ts';
 import { installPermissions, NAMESPACE, SERVICE_ACCOUNTS } from './permissions.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -24,7 +25,11 @@ const GRACEFUL_STOP = 5_000;
 export interface StackOptions {
   /** Used, and not stopped in the end; default: one of its own. */
   readonly controlPlane?: ControlPlane;
-  /** Default `http://<address of the issuer>`. */
+  /** HTTPS with a certificate from the controller's own CA; default true. Else all on plain HTTP. */
+  readonly tls?: boolean;
+  /** Whether this process trusts that CA from then on; default true. */
+  readonly trust?: boolean;
+  /** Default `https://<address of the issuer>`. */
   readonly publicUrl?: string;
   /** S; default 1s. */
   readonly clockSkew?: string;
@@ -47,6 +52,10 @@ export interface Stack {
   readonly controlPlane: ControlPlane;
   /** Where `/<namespace>/<name>` answers. */
   readonly issuerUrl: string;
+  /** The same on plain HTTP, with public documents only. */
+  readonly plainUrl: string;
+  /** What clients of `issuerUrl` are to trust, PEM; absent on plain HTTP. */
+  readonly caFile?: string;
   /** The operator's own namespace. */
   readonly namespace: string;
   readonly controller: StackProcess;
@@ -86,8 +95,12 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
   const credentials = join(dir, 'controller');
   const issuerCredentials = join(dir, 'issuer');
   const renewal = await mountCredentials(controlPlane, credentials);
+  const tls = options.tls ?? true;
   const address = `127.0.0.1:${await freePort()}`;
-  const issuerUrl = `http://${address}`;
+  const plainAddress = `127.0.0.1:${await freePort()}`;
+  const plainUrl = `http://${plainAddress}`;
+  const issuerUrl = tls ? `https://${address}` : plainUrl;
+  const issuerTls = join(dir, 'tls');
   const flags = [
     ...['--namespace', NAMESPACE],
     ...['--clock-skew', options.clockSkew ?? '1s'],
@@ -105,11 +118,12 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     ...['--credentials-dir', credentials],
     ...['--issuer-service-account', SERVICE_ACCOUNTS.issuer],
     ...['--issuer-credentials-dir', issuerCredentials],
+    ...(tls ? ['--issuer-tls-dir', issuerTls, '--issuer-dns-names', 'localhost'] : []),
   ]);
   const issuer = await signet(place, 'issuer', [
     ...flags,
-    ...['--plain-listen-address', address, '--allow-http-credentials'],
-    ...['--drain-delay', '0s'],
+    ...['--plain-listen-address', plainAddress, '--drain-delay', '0s'],
+    ...(tls ? ['--tls-dir', issuerTls, '--listen-address', address] : ['--allow-http-credentials']),
     ...['--credentials-dir', issuerCredentials],
   ]);
   const processes = [controller, issuer];
@@ -123,7 +137,20 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     await stop();
     throw failed.reason;
   }
-  return { controlPlane, issuerUrl, namespace: NAMESPACE, controller, issuer, stop };
+  const running = { controlPlane, issuerUrl, plainUrl, namespace: NAMESPACE };
+  if (!tls) return { ...running, controller, issuer, stop };
+  const caFile = join(dir, 'ca.crt');
+  const bundle = await readAuthority(controlPlane);
+  writeFileSync(caFile, bundle);
+  if (options.trust ?? true) trust(bundle);
+  return { ...running, caFile, controller, issuer, stop };
+}
+
+async function readAuthority({ kubectl }: ControlPlane): Promise<string> {
+  const { stdout } = await kubectl([
+    ...['get', 'secret', 'signet-ca', '-n', NAMESPACE, '-o', 'jsonpath={.data.ca\\.crt}'],
+  ]);
+  return Buffer.from(stdout, 'base64').toString();
 }
 
 /** As a pod would be ended: SIGTERM, and SIGKILL for one that does not go. */

@@ -79,7 +79,7 @@ async function expectComplete(set: TenantSet): Promise<void> {
     [
       ...SLOTS.flatMap((slot) => [`${slot}.crt`, `${slot}.cer`, `${slot}.pub`]),
       ...kids.flatMap((kid) => [`${kid}.crt`, `${kid}.pub`]),
-      ...['bundle.crt', 'jwks', 'jwks.json', 'issuer'],
+      ...['bundle.crt', 'ca.crt', 'jwks', 'jwks.json', 'issuer'],
     ].sort(),
   );
   for (const [slot, kid] of slotsOf(ring)) {
