@@ -15,7 +15,10 @@ await rm(OUT, { recursive: true, force: true });
 await build({
   absWorkingDir: import.meta.dirname,
   entryPoints: ['src/main.ts'],
-  outfile: 'dist/main.mjs',
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  // What only some commands need is read only by them.
+  splitting: true,
   bundle: true,
   platform: 'node',
   target: 'node26',

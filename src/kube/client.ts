@@ -1,17 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import {
-  AuthenticationV1Api,
-  AuthorizationV1Api,
-  CoordinationV1Api,
-  CoreV1Api,
-  CustomObjectsApi,
-  createConfiguration,
-  type RequestContext,
-  ResponseContext,
-  ServerConfiguration,
-  wrapHttpLibrary,
-} from '@kubernetes/client-node';
-import { type Credentials, KubeconfigFile, ServiceAccountFolder } from './credentials.ts';
+import { type Credentials, ServiceAccountFolder } from './credentials.ts';
 import { ApiError } from './errors.ts';
 import type { StoredObject } from './store.ts';
 import { parseJson, Transport } from './transport.ts';
@@ -67,11 +55,6 @@ const IDLE_TIMEOUT_MS = 100_000;
 
 /** One connection pool to the API server, and every way to call over it. All throw `ApiError`. */
 export class Kube {
-  readonly core: CoreV1Api;
-  readonly coordination: CoordinationV1Api;
-  readonly authentication: AuthenticationV1Api;
-  readonly authorization: AuthorizationV1Api;
-  readonly customObjects: CustomObjectsApi;
   /** The namespace of the ServiceAccount, or of the kubeconfig's context. */
   readonly namespace: string;
   readonly #server: string;
@@ -81,15 +64,6 @@ export class Kube {
     this.#server = credentials.server;
     this.namespace = credentials.namespace;
     this.#transport = new Transport(credentials, userAgent);
-    const configuration = createConfiguration({
-      baseServer: new ServerConfiguration(credentials.server, {}),
-      httpApi: wrapHttpLibrary({ send: (context) => this.#sendTyped(context) }),
-    });
-    this.core = new CoreV1Api(configuration);
-    this.coordination = new CoordinationV1Api(configuration);
-    this.authentication = new AuthenticationV1Api(configuration);
-    this.authorization = new AuthorizationV1Api(configuration);
-    this.customObjects = new CustomObjectsApi(configuration);
   }
 
   /**
@@ -139,41 +113,20 @@ export class Kube {
     }
     return url.href;
   }
-
-  async #sendTyped(context: RequestContext): Promise<ResponseContext> {
-    const body = context.getBody();
-    if (body !== undefined && typeof body !== 'string') {
-      throw new TypeError('the API server takes JSON only');
-    }
-    const { status, headers, text } = await this.#transport.call({
-      method: context.getHttpMethod(),
-      url: context.getUrl(),
-      headers: context.getHeaders(),
-      body,
-      signal: context.getSignal(),
-    });
-    return new ResponseContext(
-      status,
-      { 'content-type': headers['content-type'] ?? 'application/json' },
-      {
-        text: async () => text,
-        binary: async () => Buffer.from(text),
-        stream: () => null,
-      },
-    );
-  }
 }
 
 /**
  * Opens a client; the first call opens the first connection.
  * @throws CredentialsError naming what is missing. A token that comes later: call again.
  */
-export function connect({ credentialsDir, kubeconfig, userAgent, env }: ConnectOptions): Kube {
-  const credentials =
-    credentialsDir === undefined
-      ? new KubeconfigFile(kubeconfig)
-      : new ServiceAccountFolder(credentialsDir, env);
-  return new Kube(credentials, userAgent);
+export async function connect(options: ConnectOptions): Promise<Kube> {
+  const { credentialsDir, kubeconfig, userAgent, env } = options;
+  if (credentialsDir !== undefined) {
+    return new Kube(new ServiceAccountFolder(credentialsDir, env), userAgent);
+  }
+  // In a pod there is none, and what reads one takes 20 MB of memory.
+  const { KubeconfigFile } = await import('./kubeconfig.ts');
+  return new Kube(new KubeconfigFile(kubeconfig), userAgent);
 }
 
 function defaultContentType(method: string): string {

@@ -1,4 +1,3 @@
-import { V1MicroTime } from '@kubernetes/client-node';
 import { sleep } from './backoff.ts';
 import type { Kube } from './client.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from './errors.ts';
@@ -180,7 +179,7 @@ export class LeaderElection {
     const { identity, leaseDurationMs, clock } = this.#options;
     const { lease } = this.#seen ?? {};
     const since = this.#now();
-    const renewTime = new V1MicroTime(clock());
+    const renewTime = microTime(clock());
     const taken = lease?.spec?.holderIdentity !== identity;
     const transitions = lease?.spec?.leaseTransitions ?? (lease === undefined ? -1 : 0);
     try {
@@ -207,7 +206,7 @@ export class LeaderElection {
     if (!mine || lease === undefined) return;
     try {
       const { holderIdentity: _, ...spec } = lease.spec ?? {};
-      await this.#put(lease, { ...spec, renewTime: new V1MicroTime(this.#options.clock()) });
+      await this.#put(lease, { ...spec, renewTime: microTime(this.#options.clock()) });
     } catch (error) {
       log.warn({ lease: name, err: error }, 'could not give up the lease; it ends by itself');
     }
@@ -246,4 +245,9 @@ export class LeaderElection {
   #now(): Stamp {
     return { monotonic: performance.now(), wall: this.#options.clock() };
   }
+}
+
+/** A metav1.MicroTime: RFC 3339 with six digits, which Leases want. */
+function microTime(unixMs: number): string {
+  return new Date(unixMs).toISOString().replace('Z', '000Z');
 }

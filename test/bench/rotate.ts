@@ -252,7 +252,7 @@ const stack = await startStack({
   ...(options.source ? {} : { main: BUNDLE }),
 });
 const { kubeconfig } = stack.controlPlane;
-const kube = connect({ kubeconfig, userAgent: 'signet-bench' });
+const kube = await connect({ kubeconfig, userAgent: 'signet-bench' });
 try {
   console.log(`\n${render(await measure(stack, kube))}`);
 } finally {

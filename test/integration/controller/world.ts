@@ -59,9 +59,13 @@ export class Admin {
   readonly cluster: Cluster;
   readonly kube: Kube;
 
-  constructor(cluster: Cluster) {
+  protected constructor(cluster: Cluster, kube: Kube) {
     this.cluster = cluster;
-    this.kube = connect({ kubeconfig: cluster.kubeconfig, userAgent: 'controller-tests' });
+    this.kube = kube;
+  }
+
+  protected static connect(cluster: Cluster): Promise<Kube> {
+    return connect({ kubeconfig: cluster.kubeconfig, userAgent: 'controller-tests' });
   }
 
   async get<T>(path: string): Promise<T> {
@@ -117,9 +121,14 @@ export class Admin {
 export class World extends Admin {
   readonly stack: Stack;
 
-  constructor(stack: Stack) {
-    super(stack.controlPlane);
+  private constructor(stack: Stack, kube: Kube) {
+    super(stack.controlPlane, kube);
     this.stack = stack;
+  }
+
+  static async start(options: StackOptions): Promise<World> {
+    const stack = await startStack({ ...SHORT, ...options });
+    return new World(stack, await Admin.connect(stack.controlPlane));
   }
 
   async stop(): Promise<void> {
@@ -129,7 +138,7 @@ export class World extends Admin {
 }
 
 export async function startWorld(options: StackOptions = {}): Promise<World> {
-  return new World(await startStack({ ...SHORT, ...options }));
+  return World.start(options);
 }
 
 /** A namespace with sets. */

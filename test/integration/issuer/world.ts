@@ -66,11 +66,11 @@ export class World implements AsyncDisposable {
   #kube: Kube | undefined;
   #issuer: RunningIssuer | undefined;
 
-  constructor(cluster: Cluster, operator: string, tenant: string) {
+  constructor(cluster: Cluster, admin: Kube, operator: string, tenant: string) {
     this.cluster = cluster;
     this.operator = operator;
     this.tenant = tenant;
-    this.#admin = connect({ kubeconfig: cluster.kubeconfig, userAgent: 'issuer-tests' });
+    this.#admin = admin;
   }
 
   get issuer(): RunningIssuer {
@@ -87,7 +87,7 @@ export class World implements AsyncDisposable {
     const { cluster, operator } = this;
     await cluster.serviceAccountCredentials(this.#dir, operator, `${operator}-issuer`);
     const { hostname, port } = new URL(cluster.server);
-    this.#kube = connect({
+    this.#kube = await connect({
       credentialsDir: this.#dir,
       userAgent: 'signet-issuer',
       env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: `${apiPort ?? port}` },
@@ -233,7 +233,8 @@ export class World implements AsyncDisposable {
 export async function startWorld(options: WorldOptions = {}, shared?: Cluster): Promise<World> {
   const cluster = shared ?? (await sharedCluster());
   const [operator, tenant] = await Promise.all([makeNamespace(cluster), makeNamespace(cluster)]);
-  const world = new World(cluster, operator, tenant);
+  const admin = await connect({ kubeconfig: cluster.kubeconfig, userAgent: 'issuer-tests' });
+  const world = new World(cluster, admin, operator, tenant);
   const { stdout: chart } = await cluster.helm([
     ...['template', operator, CHART, '-n', operator, '--set', `fullnameOverride=${operator}`],
     ...TEMPLATES.flatMap((name) => ['--show-only', `templates/${name}`]),

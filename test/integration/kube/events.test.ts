@@ -1,10 +1,12 @@
-import type { CoreV1Event } from '@kubernetes/client-node';
+import type { CoreV1Event, CoreV1EventList, V1ConfigMap } from '@kubernetes/client-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Kube } from '../../../src/kube/client.ts';
 import { EventRecorder, type ObjectReference } from '../../../src/kube/events.ts';
 import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
 import { connectAsRobot, memoryLog, NAMESPACE, prepare } from './cluster.ts';
 import { startProxy } from './proxy.ts';
+
+const EVENTS = `/api/v1/namespaces/${NAMESPACE}/events`;
 
 let plane: ControlPlane;
 let kube: Kube;
@@ -22,10 +24,9 @@ afterAll(async () => {
 
 /** A new ConfigMap to say things about. */
 async function subject(name: string): Promise<ObjectReference> {
-  const { metadata } = await kube.core.createNamespacedConfigMap({
-    namespace: NAMESPACE,
-    body: { metadata: { name } },
-  });
+  const path = `/api/v1/namespaces/${NAMESPACE}/configmaps`;
+  const { body } = await kube.request('POST', path, { body: { metadata: { name } } });
+  const { metadata } = body as V1ConfigMap;
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -52,11 +53,9 @@ function recorder(via = kube) {
 }
 
 async function eventsOf({ uid }: ObjectReference): Promise<CoreV1Event[]> {
-  const { items } = await kube.core.listNamespacedEvent({
-    namespace: NAMESPACE,
-    fieldSelector: `involvedObject.uid=${uid}`,
-  });
-  return items;
+  const query = { fieldSelector: `involvedObject.uid=${uid}` };
+  const { body } = await kube.request('GET', EVENTS, { query });
+  return (body as CoreV1EventList).items;
 }
 
 const rotated = { type: 'Normal', reason: 'Rotated', message: 'a new key signs' } as const;
@@ -102,10 +101,8 @@ test('an Event that the server has forgotten is made anew', async () => {
   const { events } = recorder();
   events.record(forgotten, rotated);
   await events.flush();
-  await kube.core.deleteCollectionNamespacedEvent({
-    namespace: NAMESPACE,
-    fieldSelector: `involvedObject.uid=${forgotten.uid}`,
-  });
+  const query = { fieldSelector: `involvedObject.uid=${forgotten.uid}` };
+  await kube.request('DELETE', EVENTS, { query });
   events.record(forgotten, rotated);
   await events.flush();
   expect(await eventsOf(forgotten)).toMatchObject([{ reason: 'Rotated', count: 1 }]);

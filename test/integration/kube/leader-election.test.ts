@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { V1Lease } from '@kubernetes/client-node';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Kube } from '../../../src/kube/client.ts';
 import { LeaderElection } from '../../../src/kube/leader-election.ts';
@@ -63,7 +64,8 @@ const led = (candidate: { election: LeaderElection }) => () =>
   expect(candidate.election.isLeading()).toBe(true);
 
 async function readLease(name: string) {
-  return kube.coordination.readNamespacedLease({ namespace: NAMESPACE, name });
+  const { body } = await kube.request('GET', `${LEASES}/${name}`);
+  return body as V1Lease;
 }
 
 test('one of two leads, and a graceful stop hands over at once, after the work has ended', async () => {
@@ -140,7 +142,7 @@ test('a deleted lease is made again by its leader, and nobody slips in between',
   const two = stand('deleted', 'two');
   await eventually(() => expect(two.election.holder).toBe('one'));
   const { metadata } = await readLease('deleted');
-  await kube.coordination.deleteNamespacedLease({ namespace: NAMESPACE, name: 'deleted' });
+  await kube.request('DELETE', `${LEASES}/deleted`);
   const again = await eventually(() => readLease('deleted'));
   expect(again.metadata?.uid).not.toBe(metadata?.uid);
   expect(again.spec?.holderIdentity).toBe('one');
