@@ -32,6 +32,11 @@ interface PodSpec {
   readonly serviceAccountName: string;
   readonly automountServiceAccountToken: boolean;
   readonly containers: readonly Container[];
+  readonly volumes: readonly {
+    readonly name: string;
+    readonly emptyDir?: object;
+    readonly secret?: { readonly items: readonly { readonly key: string }[] };
+  }[];
 }
 
 /** The parts of any object that a test here looks at. */
@@ -45,7 +50,10 @@ interface Rendered {
   };
   readonly rules?: readonly Rule[];
   readonly automountServiceAccountToken?: boolean;
-  readonly spec?: { readonly template: { readonly spec: PodSpec } };
+  readonly spec?: {
+    readonly template?: { readonly spec: PodSpec };
+    readonly ports?: readonly object[];
+  };
 }
 
 let cluster: Cluster;
@@ -80,7 +88,7 @@ function named(objects: readonly Rendered[], kind: string, name: string): Render
 }
 
 async function podSpec(options?: Options): Promise<PodSpec> {
-  const spec = named(await render(options), 'Deployment', 'signet').spec?.template.spec;
+  const spec = named(await render(options), 'Deployment', 'signet').spec?.template?.spec;
   if (spec === undefined) throw new Error('the Deployment has no pod');
   return spec;
 }
@@ -149,8 +157,8 @@ describe('The chart', () => {
         arg.startsWith('--public-url='),
       );
     const host = `signet-issuer.${namespace}.svc`;
-    expect(await url()).toBe(`--public-url=http://${host}`);
-    expect(await url('issuer.service.port=8080')).toBe(`--public-url=http://${host}:8080`);
+    expect(await url()).toBe(`--public-url=https://${host}`);
+    expect(await url('issuer.service.httpsPort=8443')).toBe(`--public-url=https://${host}:8443`);
     expect(await url('publicUrl=https://tokens.example.com/a')).toBe(
       '--public-url=https://tokens.example.com/a',
     );
@@ -181,6 +189,12 @@ describe('A wrong value is refused:', () => {
     [
       'maxStaleness=soon',
       'maxStaleness "soon" is not a duration: type a number with a unit, such as 5m or 1h30m',
+    ],
+    ['tls.secretname=x', "at '/tls': additional properties 'secretname' not allowed"],
+    ['tls.secretName=A_B', "at '/tls/secretName': 'A_B' does not match pattern"],
+    [
+      'drainDelay=soon',
+      'drainDelay "soon" is not a duration: type a number with a unit, such as 5m or 1h30m',
     ],
     [
       'publicUrl=https://tokens.example.com/',
@@ -287,7 +301,56 @@ describe('The pod', () => {
       { name: shared, mountPath: '/run/signet/issuer' },
     ]);
     expect(container(pod, 'issuer').volumeMounts).toEqual([
-      { name: shared, mountPath: CREDENTIALS, readOnly: true },
+      { name: shared, mountPath: '/run/signet/issuer', readOnly: true },
+    ]);
+  });
+
+  const flag = (pod: PodSpec, name: string, wanted: string): string | undefined =>
+    container(pod, name)
+      .args.find((arg) => arg.startsWith(`--${wanted}=`))
+      ?.slice(wanted.length + 3);
+
+  test('serves HTTPS with a certificate that the controller hands over in memory', async () => {
+    const pod = await podSpec();
+    expect(flag(pod, 'issuer', 'tls-dir')).toBe(flag(pod, 'controller', 'issuer-tls-dir'));
+    expect(flag(pod, 'issuer', 'credentials-dir')).toBe(
+      flag(pod, 'controller', 'issuer-credentials-dir'),
+    );
+    const names = flag(pod, 'controller', 'issuer-dns-names')?.split(',');
+    const service = `signet-issuer.${namespace}`;
+    const cluster = [service, `${service}.svc`, `${service}.svc.cluster.local`];
+    expect(names).toEqual(['signet-issuer', ...cluster]);
+    expect(flag(pod, 'controller', 'ca-file')).toBeUndefined();
+    expect(pod.volumes.find(({ name }) => name === 'issuer-credentials')?.emptyDir).toEqual({
+      medium: 'Memory',
+      sizeLimit: '1Mi',
+    });
+    expect(await template()).not.toContain('--allow-http-credentials');
+  });
+
+  test('takes a certificate from a Secret, whose key the controller does not see', async () => {
+    const pod = await podSpec({ values: ['tls.secretName=tokens-tls'] });
+    const keysOf = (volume: string) =>
+      pod.volumes
+        .find(({ name }) => name === volume)
+        ?.secret?.items.map(({ key }) => key)
+        .join(' ');
+    const mounts = (name: string) => container(pod, name).volumeMounts.map((mount) => mount.name);
+    expect(keysOf('tls')).toBe('tls.crt tls.key');
+    expect(keysOf('ca')).toBe('ca.crt');
+    expect(mounts('issuer')).toContain('tls');
+    expect(mounts('controller')).toContain('ca');
+    expect(mounts('controller')).not.toContain('tls');
+    expect(flag(pod, 'issuer', 'tls-dir')).toBe('/run/signet/tls');
+    expect(flag(pod, 'controller', 'ca-file')).toBe('/run/signet/ca/ca.crt');
+    expect(flag(pod, 'controller', 'issuer-tls-dir')).toBeUndefined();
+  });
+
+  test('is reached on 443 by HTTPS and on 80 by plain HTTP', async () => {
+    const { ports } = named(await render(), 'Service', 'signet-issuer').spec ?? {};
+    expect(ports).toMatchObject([
+      { name: 'https', port: 443, targetPort: 'https' },
+      { name: 'http', port: 80, targetPort: 'http' },
     ]);
   });
 

@@ -24,9 +24,16 @@
 {{- end -}}
 {{- . -}}
 {{- else -}}
-{{- $port := int .Values.issuer.service.port -}}
-http://{{ include "signet.issuer" . }}.{{ .Release.Namespace }}.svc{{ if ne $port 80 }}:{{ $port }}{{ end }}
+{{- $port := int .Values.issuer.service.httpsPort -}}
+https://{{ include "signet.issuer" . }}.{{ .Release.Namespace }}.svc{{ if ne $port 443 }}:{{ $port }}{{ end }}
 {{- end -}}
+{{- end }}
+
+{{/* What the Service is called inside the cluster, with commas. */}}
+{{- define "signet.dnsNames" -}}
+{{- $name := include "signet.issuer" . -}}
+{{- $full := printf "%s.%s" $name .Release.Namespace -}}
+{{- printf "%s,%s,%s.svc,%s.svc.cluster.local" $name $full $full $full -}}
 {{- end }}
 
 {{/* The value of the name given, if it is a duration that the operator reads. */}}
