@@ -44,7 +44,7 @@ export class KeyringDamagedError extends Error {
 }
 
 const RESTORE =
-  'restore the Secret from a backup, or delete it to start over with new keys (tokens of the old ones stop verifying)';
+  'restore the Secret from a backup, or delete it: a controller that has read it whole writes that copy back, another one makes new keys (tokens of the old ones stop verifying)';
 
 const REMEDIES: Readonly<Record<DamageCode, string>> = {
   EntryMissing: RESTORE,

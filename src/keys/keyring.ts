@@ -84,6 +84,14 @@ export interface LastRotation {
   readonly to: string;
 }
 
+/** What somebody may still hold who fetched the JWKS before P was made shorter (I1, I22). */
+export interface OlderCaches {
+  /** How long such a copy lives, in milliseconds. */
+  readonly maxAge: number;
+  /** When the last of them has run out. */
+  readonly until: Instant;
+}
+
 /** The record that makes a request count once (I9). */
 export interface RequestRecord {
   /** The number of the last request that was carried out or refused; the next one is one above. */
@@ -108,6 +116,8 @@ export interface Keyring {
   readonly maxLifetime: number;
   /** P in force, in milliseconds. */
   readonly propagationDelay: number;
+  /** JWKS copies that were made under a longer P; absent once none can be left. */
+  readonly olderCaches?: OlderCaches;
   /** The allow-list of token audiences; empty: any that is not reserved. */
   readonly audiences: readonly string[];
   /** Exactly one `current`, exactly one `next`, at most three `previous`, newest first. */

@@ -1,5 +1,5 @@
 import { jwksMaxAge } from '../api/caching.ts';
-import type { Instant, SigningKey } from '../keys/keyring.ts';
+import type { Instant, Keyring, OlderCaches, SigningKey } from '../keys/keyring.ts';
 import type { Policy } from './situation.ts';
 
 type Flags = Pick<Policy, 'clockSkew' | 'maxStaleness'>;
@@ -32,9 +32,24 @@ export function effectiveGracePeriod(policy: Policy): number {
 }
 
 /**
- * P for a key made now. A shorter P holds from here on, but not before every cache has run out
- * that was filled under the longer one (I1, I22).
+ * P for a key made now. A shorter P holds from the next key on, but no such key signs before every
+ * copy has run out that was made under the longer one (I1, I22).
  */
-export function propagationDelayForNewKey(policy: Policy, replaced: SigningKey): number {
-  return Math.max(policy.propagationDelay, jwksMaxAge(replaced.propagationDelay));
+export function propagationDelayForNewKey(policy: Policy, ring: Keyring, now: Instant): number {
+  const { olderCaches } = ring;
+  const held = olderCaches !== undefined && now < olderCaches.until ? olderCaches.maxAge : 0;
+  return Math.max(policy.propagationDelay, held);
+}
+
+/**
+ * The copies of the JWKS to reckon with once P is what the policy says. A replica may go on for R
+ * with the P that it last loaded; what it serves then lives for the longer max-age.
+ */
+export function olderCaches(ring: Keyring, policy: Policy, now: Instant): OlderCaches | undefined {
+  const left = ring.olderCaches;
+  const known = left !== undefined && now < left.until ? left : undefined;
+  const served = jwksMaxAge(ring.propagationDelay);
+  if (served <= jwksMaxAge(policy.propagationDelay)) return known;
+  const maxAge = Math.max(served, known?.maxAge ?? 0);
+  return { maxAge, until: now + policy.maxStaleness + policy.clockSkew + maxAge };
 }

@@ -112,7 +112,15 @@ describe('the propagation gate (I3)', () => {
     world.spec({ propagationDelay: MINUTE });
     expect(nextKey(ringOf(world)).propagationDelay).toBe(3 * HOUR);
     world.annotate({ rotate: 'now' }).wait(3 * HOUR);
+    expect(nextKey(ringOf(world)).propagationDelay).toBe(MINUTE);
+  });
+
+  test('does not forget older caches, however often the next key is replaced (I1)', () => {
+    const world = World.start().spec({ propagationDelay: MINUTE });
+    for (const algorithm of ['ES256', 'EdDSA', 'RS256'] as const) world.spec({ algorithm });
     expect(nextKey(ringOf(world)).propagationDelay).toBe(5 * MINUTE);
+    world.wait(2 * HOUR).spec({ algorithm: 'ES256' });
+    expect(nextKey(ringOf(world)).propagationDelay).toBe(MINUTE);
   });
 
   test('starts over for a next key of another algorithm, and never touches the current one', () => {

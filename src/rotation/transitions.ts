@@ -2,7 +2,7 @@ import { SECOND } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
 import type { ReasonOf } from '../api/reasons.ts';
 import type { Instant, Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
-import { propagationDelayForNewKey, revokeAt, tokensUntil } from './lifetimes.ts';
+import { olderCaches, propagationDelayForNewKey, revokeAt, tokensUntil } from './lifetimes.ts';
 import {
   currentKey,
   type KeyringDraft,
@@ -161,9 +161,15 @@ export function adoptPolicy(ring: Keyring, policy: Policy, now: Instant): Transi
     keys.every((key, index) => key === ring.keys[index]);
   if (unchanged) return undefined;
   const { maxLifetime, propagationDelay, audiences } = policy;
+  const { olderCaches: _replaced, ...rest } = ring;
+  const caches = olderCaches(ring, policy, now);
   return {
     kind: 'Adopt',
-    keyring: { ...ring, maxLifetime, propagationDelay, audiences, keys },
+    keyring: {
+      ...rest,
+      ...(caches === undefined ? {} : { olderCaches: caches }),
+      ...{ maxLifetime, propagationDelay, audiences, keys },
+    },
     confirm: false,
     notices: [],
   };
@@ -183,7 +189,7 @@ export function promote(ring: Keyring, policy: Policy, now: Instant): KeyringDra
     ...ring,
     keys: [
       { ...next, state: 'current', promotedAt: now },
-      newNext(policy, next, now),
+      newNext(policy, ring, now),
       { ...demoted, revokeAt: revokeAt(demoted, policy) },
       ...previousKeys(ring).map(withoutPrivateHalf),
     ],
@@ -206,14 +212,13 @@ export function revoke(draft: KeyringDraft, kids: readonly string[], now: Instan
 export function discardNext(ring: Keyring, policy: Policy, now: Instant): KeyringDraft {
   return {
     ...ring,
-    keys: ring.keys.map((key) => (key.state === 'next' ? newNext(policy, key, now) : key)),
+    keys: ring.keys.map((key) => (key.state === 'next' ? newNext(policy, ring, now) : key)),
   };
 }
 
 /** A next key of another algorithm or size gives way; the wait starts over. */
 export function replaceNext(ring: Keyring, policy: Policy, now: Instant): Transition {
-  const next = nextKey(ring);
-  const wait = formatDuration(propagationDelayForNewKey(policy, next));
+  const wait = formatDuration(propagationDelayForNewKey(policy, ring, now));
   return {
     kind: 'ReplaceNext',
     keyring: discardNext(ring, policy, now),
@@ -247,12 +252,12 @@ export function isMade(key: SigningKey | KeyToMake): key is SigningKey {
   return 'kid' in key;
 }
 
-function newNext(policy: Policy, replaced: SigningKey, now: Instant): KeyToMake {
+function newNext(policy: Policy, ring: Keyring, now: Instant): KeyToMake {
   return {
     make: keyShape(policy),
     state: 'next',
     createdAt: now,
-    propagationDelay: propagationDelayForNewKey(policy, replaced),
+    propagationDelay: propagationDelayForNewKey(policy, ring, now),
     inFirstJwks: false,
   };
 }

@@ -57,10 +57,10 @@ function previousKeys({ ring }: Waiting): Wait | undefined {
 function publication({ ring, observed }: Waiting): Wait | undefined {
   const missing = missingPublishers(ring, observed.publishers);
   if (missing.length === 0 && nextKey(ring).publishedAt !== undefined) return undefined;
-  const names = missing.map(({ name, fault }) => (fault ? `${name} (${fault.message})` : name));
+  const names = missing.map(({ name, fault }) => fault?.message ?? name);
   return {
     reason: 'WaitingForPublication',
-    message: `The next key is not published everywhere yet; missing in ${names.join('; ') || 'the JWKS'}`,
+    message: `The next key is not published everywhere yet; waiting for ${names.join('; ') || 'the JWKS'}`,
   };
 }
 

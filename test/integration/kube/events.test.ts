@@ -89,7 +89,8 @@ test('the same thing again within ten minutes is counted on one Event', async ()
     ['Rotated', 3],
   ]);
   const { firstTimestamp, lastTimestamp } = found.find(({ count }) => count === 3) ?? {};
-  expect(Number(lastTimestamp) - Number(firstTimestamp)).toBe(60_000);
+  const time = (text: unknown) => Date.parse(String(text));
+  expect(time(lastTimestamp) - time(firstTimestamp)).toBe(60_000);
   forward(600_000);
   events.record(counted, rotated);
   await events.flush();
