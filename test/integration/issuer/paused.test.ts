@@ -3,6 +3,7 @@ import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { SECOND } from '../../../src/api/constants.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
+import { StackCanaries } from '../../support/canary.ts';
 import { makeNamespace } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { accountsIn } from './accounts.ts';
@@ -11,6 +12,7 @@ import { accountsIn } from './accounts.ts';
 const R = 2;
 
 let stack: Stack;
+let canaries: StackCanaries;
 let namespace: string;
 let issuer: string;
 let credential: string;
@@ -22,6 +24,8 @@ beforeAll(async () => {
   await create({ apiVersion: 'signet.dev/v1alpha1', kind: 'SigningKeySet', metadata });
   await create(accountsIn(namespace));
   await kubectl(['wait', 'sks/login', '--for=condition=Ready', '--timeout=30s']);
+  canaries = new StackCanaries(stack);
+  await canaries.learn();
   issuer = `${stack.issuerUrl}/${namespace}/login`;
   credential = await stack.controlPlane.token(namespace, 'authority', { audiences: [issuer] });
 });
@@ -73,4 +77,12 @@ it('an issuer that slept through a revocation signs nothing with the key it reme
   const current = await kidsThat('current');
   for (const answer of answers) expect(['replica_lapsed', current]).toContain(answer);
   await eventually(async () => expect(await sign()).toBe(current));
+});
+
+it('neither process shows a private key, of today or revoked, in log, metrics or objects', async () => {
+  const before = canaries.size;
+  await canaries.learn();
+  expect(before).toBeGreaterThan(20);
+  expect(canaries.size).toBeGreaterThan(before);
+  expect(await canaries.search()).toEqual([]);
 });

@@ -18,6 +18,7 @@ import { connect, type Kube } from '../../../src/kube/client.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { createRegistry } from '../../../src/telemetry/metrics.ts';
 import type { Cluster } from '../../controlplane/cluster.ts';
+import { canariesIn, placesWith } from '../../support/canary.ts';
 import { makeNamespace, sharedCluster } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Account, accountsIn } from './accounts.ts';
@@ -34,6 +35,8 @@ export type WorldOptions = Partial<
   /** Through which the issuer reaches the API server, such as a proxy's; default: its own. */
   readonly apiPort?: number;
 };
+
+const ISSUED = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 
 /** A line of the issuer's log. */
 export interface LogLine {
@@ -58,6 +61,8 @@ export class World implements AsyncDisposable {
   readonly registry = createRegistry();
   /** Text that may stand in no reply and no log line. */
   readonly #canaries = new Set<string>();
+  /** Tokens that were given to callers: in no log line either. */
+  readonly #issued = new Set<string>();
   readonly #said: string[] = [];
   readonly #tokens = new Map<string, Promise<string>>();
   readonly #stop = new AbortController();
@@ -166,6 +171,7 @@ export class World implements AsyncDisposable {
     const response = await fetch(`${this.base}${path}`, { redirect: 'error', ...init });
     const text = await response.clone().text();
     this.#said.push(`${JSON.stringify([...response.headers])} ${text}`);
+    for (const [token] of text.matchAll(ISSUED)) this.#issued.add(token);
     return response;
   }
 
@@ -185,12 +191,29 @@ export class World implements AsyncDisposable {
     this.#said.length = 0;
   }
 
+  /** The places that show anything of the keys and tokens of this world, at its end. */
+  async #leakyPlaces(): Promise<readonly string[]> {
+    const log = JSON.stringify(this.lines);
+    const { body } = await this.#admin.request('GET', '/api/v1/events');
+    return [
+      ...placesWith(this.#canaries, {
+        replies: this.#said.join('\n'),
+        events: JSON.stringify(body),
+        metrics: await this.registry.metrics(),
+        log,
+      }),
+      ...placesWith(this.#issued, { 'log (a token that was issued)': log }),
+    ];
+  }
+
   get remembered(): { canaries: number; replies: number } {
     return { canaries: this.#canaries.size, replies: this.#said.length };
   }
 
+  /** @throws Error naming the places where a private key or a token can be seen (I12). */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#issuer?.close();
+    const leaky = await this.#leakyPlaces();
     this.#stop.abort();
     this.#kube?.close();
     this.#admin.close();
@@ -199,6 +222,7 @@ export class World implements AsyncDisposable {
     await this.cluster.kubectl(namespaces);
     const roles = `${this.operator}-issuer`;
     await this.cluster.kubectl(['delete', 'clusterrole,clusterrolebinding', roles]);
+    if (leaky.length > 0) throw new Error(`a private key or a token is seen in: ${leaky}`);
   }
 
   #hear(line: string): void {
@@ -208,9 +232,7 @@ export class World implements AsyncDisposable {
   #remember(ring: Keyring): void {
     for (const { privateKey } of ring.keys) {
       if (privateKey === undefined) continue;
-      const [, body = ''] = privateKey.exportPem().split('\n');
-      const { d = '' } = privateKey.keyObject.export({ format: 'jwk' });
-      for (const canary of [body, d]) this.#canaries.add(canary);
+      for (const canary of canariesIn(privateKey.exportPem())) this.#canaries.add(canary);
     }
   }
 
