@@ -39,6 +39,7 @@ const FLAGS = {
   'clock-skew': { help: 'S: how far clocks may differ', default: '5m' },
   'max-staleness': { help: 'R: how long an issuer signs on what it last confirmed', default: '1h' },
   'credentials-dir': { help: 'token, ca.crt and namespace', default: POD_CREDENTIALS },
+  kubeconfig: { help: 'instead of --credentials-dir, outside a cluster', default: '' },
   'issuer-service-account': {
     help: 'whose token the sidecar gets',
     only: 'controller',

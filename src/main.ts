@@ -27,6 +27,15 @@ const COMMANDS: Readonly<Record<string, (context: Context) => Promise<void>>> = 
 async function runController(context: Context): Promise<void> {
   const { flags, log, signal } = context;
   const registry = createRegistry();
+  const options = {
+    namespace: flags.text('namespace'),
+    publicUrl: flags.url('public-url'),
+    flags: protocolFlags(flags),
+    issuerTls: certificateSource(flags),
+    log,
+    registry,
+    clock: Date.now,
+  };
   const state: { controller?: Controller } = {};
   const telemetry = await startTelemetry({
     listenAddress: flags.text('metrics-address'),
@@ -35,17 +44,7 @@ async function runController(context: Context): Promise<void> {
   });
   const kube = await connectWhenPossible('signet-controller', context);
   if (kube !== undefined) {
-    const namespace = flags.text('namespace');
-    const controller = new Controller({
-      kube,
-      namespace,
-      publicUrl: flags.url('public-url'),
-      flags: protocolFlags(flags),
-      issuerTls: certificateSource(flags),
-      log,
-      registry,
-      clock: Date.now,
-    });
+    const controller = new Controller({ kube, ...options });
     state.controller = controller;
     const issuerDir = flags.text('issuer-credentials-dir');
     const handover =
@@ -53,7 +52,7 @@ async function runController(context: Context): Promise<void> {
         ? Promise.resolve()
         : handOverIssuerCredentials({
             kube,
-            namespace,
+            namespace: options.namespace,
             serviceAccount: flags.text('issuer-service-account'),
             ownDir: flags.text('credentials-dir'),
             issuerDir,
@@ -104,7 +103,9 @@ async function connectWhenPossible(
   let told = '';
   while (!signal.aborted) {
     try {
-      return await connect({ credentialsDir: flags.text('credentials-dir'), userAgent });
+      const kubeconfig = flags.text('kubeconfig');
+      const credentialsDir = flags.text('credentials-dir');
+      return await connect({ userAgent, ...(kubeconfig ? { kubeconfig } : { credentialsDir }) });
     } catch (error) {
       if (!(error instanceof CredentialsError)) throw error;
       if (told !== error.message) log.warn({ err: error }, 'Waiting for credentials.');
