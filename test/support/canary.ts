@@ -1,6 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { SECRET_TYPE } from '../../src/api/constants.ts';
 import type { Stack } from '../stack/stack.ts';
 import { secretLines } from './damage.ts';
 
@@ -40,11 +39,11 @@ export class StackCanaries {
     return this.#known.size;
   }
 
-  /** Takes every private key that there is now. */
+  /** Takes every private key that there is now, those of certificates for HTTPS included. */
   async learn(): Promise<void> {
     const { controlPlane, namespace } = this.#stack;
-    const ours = ['-n', namespace, '--field-selector', `type=${SECRET_TYPE}`, '-o', 'json'];
-    const { stdout } = await controlPlane.kubectl(['get', 'secrets', ...ours]);
+    const ours = ['get', 'secrets', '-n', namespace, '-o', 'json'];
+    const { stdout } = await controlPlane.kubectl(ours);
     const { items }: { items: { data?: Record<string, string> }[] } = JSON.parse(stdout);
     for (const { data = {} } of items) {
       for (const value of Object.values(data)) {

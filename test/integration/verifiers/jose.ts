@@ -1,12 +1,10 @@
 /** A verifier that lives long: openid-client finds the keys, jose verifies with them. */
 import { createInterface } from 'node:readline';
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
-import { allowInsecureRequests, discovery } from 'openid-client';
+import { discovery } from 'openid-client';
 
 const [issuer = '', audience = ''] = process.argv.slice(2);
-const found = await discovery(new URL(issuer), 'verifier', undefined, undefined, {
-  execute: [allowInsecureRequests],
-});
+const found = await discovery(new URL(issuer), 'verifier');
 const { jwks_uri, id_token_signing_alg_values_supported: algorithms } = found.serverMetadata();
 if (jwks_uri === undefined || !Array.isArray(algorithms))
   throw new Error('discovery lacks a member');

@@ -2,6 +2,7 @@ import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SECOND } from '../../../src/api/constants.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
+import { StackCanaries } from '../../support/canary.ts';
 import { makeNamespace } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { accountsIn } from '../issuer/accounts.ts';
@@ -13,6 +14,7 @@ const P = 32;
 const AUDIENCE = 'app';
 
 let stack: Stack;
+let canaries: StackCanaries;
 let namespace: string;
 let issuer: string;
 let credential: string;
@@ -32,10 +34,14 @@ beforeAll(async () => {
   await create(set);
   await create(accountsIn(namespace));
   await kubectl(['wait', 'sks/login', '--for=condition=Ready', '--timeout=30s']);
+  canaries = new StackCanaries(stack);
+  await canaries.learn();
   issuer = `${stack.issuerUrl}/${namespace}/login`;
   credential = await stack.controlPlane.token(namespace, 'authority', { audiences: [issuer] });
+  const { caFile } = stack;
+  if (caFile === undefined) throw new Error('the stack does not serve HTTPS');
   for (const [name, prepare] of Object.entries(VERIFIERS)) {
-    verifiers.set(name, await Verifier.start(await prepare(), issuer, AUDIENCE));
+    verifiers.set(name, await Verifier.start(await prepare(), issuer, AUDIENCE, caFile));
   }
 }, 300 * SECOND);
 afterAll(async () => {
@@ -111,4 +117,10 @@ describe('verifiers that read discovery once and never restart', () => {
     await firstToken(({ alg }) => alg === 'ES256');
     expect(tokens).toHaveLength(3);
   });
+});
+
+it('no private key of any of these keys can be seen afterwards', async () => {
+  await canaries.learn();
+  expect(canaries.size).toBeGreaterThan(40);
+  expect(await canaries.search()).toEqual([]);
 });

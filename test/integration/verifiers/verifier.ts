@@ -18,13 +18,20 @@ export class Verifier implements Disposable {
     });
   }
 
-  /** @throws Error with what it printed, when it does not accept the issuer's discovery. */
+  /**
+   * @param caFile - what it trusts the issuer's certificate by, PEM.
+   * @throws Error with what it printed, when it does not accept the issuer's discovery.
+   */
   static async start(
     [program, ...args]: Command,
     issuer: string,
     audience: string,
+    caFile: string,
   ): Promise<Verifier> {
-    const verifier = new Verifier(spawn(program, [...args, issuer, audience], { stdio: 'pipe' }));
+    const trust = { SSL_CERT_FILE: caFile, NODE_EXTRA_CA_CERTS: caFile };
+    const env = { ...process.env, ...trust };
+    const child = spawn(program, [...args, issuer, audience], { env, stdio: 'pipe' });
+    const verifier = new Verifier(child);
     const answer = await verifier.#answer();
     if (answer !== 'ready') throw new Error(`${program} said ${answer}`);
     return verifier;
