@@ -40,8 +40,8 @@ export interface Listeners {
   readonly plain: string;
   /** Why the issuer cannot be reached by HTTPS yet; true when it can, or is not asked to. */
   ready(): true | string;
-  /** Answers what is in flight, takes nothing more. */
-  close(): Promise<void>;
+  /** Takes nothing more, answers what is in flight, and cuts what is left after `graceMs`. */
+  close(graceMs?: number): Promise<void>;
 }
 
 /** BCP 195 (RFC 9325): TLS 1.2 with forward secrecy and AEAD, and everything in TLS 1.3. */
@@ -69,8 +69,8 @@ export async function openListeners(
 ): Promise<Listeners> {
   const { limits, onDrop } = surroundings;
   const open: Listening[] = [];
-  const closeAll = async (): Promise<void> => {
-    await Promise.all(open.map((each) => each.close()));
+  const closeAll = async (graceMs?: number): Promise<void> => {
+    await Promise.all(open.map((each) => each.close(graceMs)));
   };
   try {
     const clear = createServer(limits, app);
@@ -87,9 +87,9 @@ export async function openListeners(
       https: secure.address,
       plain: http.address,
       ready: () => certificate.ready(),
-      async close() {
+      async close(graceMs) {
         certificate.stop();
-        await closeAll();
+        await closeAll(graceMs);
       },
     };
   } catch (error) {

@@ -16,6 +16,8 @@ import { trust } from '../support/trust.ts';
 import { installPermissions, NAMESPACE, SERVICE_ACCOUNTS } from './permissions.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
+/** Instead of TLS. */
+const PLAIN = '--allow-http-credentials';
 /** The kubelet renews a token at 80 % of its life. */
 const TOKEN_SECONDS = 3_600;
 const RENEW_EVERY = TOKEN_SECONDS * 800;
@@ -48,6 +50,14 @@ export interface StackProcess extends Component {
   readonly metricsUrl: string;
 }
 
+/** An issuer of its own; `restart()` starts it, and it is to be ended by who asked for it. */
+export interface Replica extends StackProcess {
+  /** Where `/<namespace>/<name>` answers: HTTPS, unless the stack has none. */
+  readonly url: string;
+  /** The same on plain HTTP, with public documents only where there is HTTPS. */
+  readonly plainUrl: string;
+}
+
 export interface Stack {
   readonly controlPlane: ControlPlane;
   /** Where `/<namespace>/<name>` answers. */
@@ -59,7 +69,9 @@ export interface Stack {
   /** The operator's own namespace. */
   readonly namespace: string;
   readonly controller: StackProcess;
-  readonly issuer: StackProcess;
+  readonly issuer: Replica;
+  /** Another issuer beside the first. @param flags win over those of the first. */
+  replica(name: string, flags: readonly string[]): Promise<Replica>;
   stop(): Promise<void>;
 }
 
@@ -96,10 +108,6 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
   const issuerCredentials = join(dir, 'issuer');
   const renewal = await mountCredentials(controlPlane, credentials);
   const tls = options.tls ?? true;
-  const address = `127.0.0.1:${await freePort()}`;
-  const plainAddress = `127.0.0.1:${await freePort()}`;
-  const plainUrl = `http://${plainAddress}`;
-  const issuerUrl = tls ? `https://${address}` : plainUrl;
   const issuerTls = join(dir, 'tls');
   const flags = [
     ...['--namespace', NAMESPACE],
@@ -112,19 +120,27 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     logDirectory: options.logDirectory ?? controlPlane.dir,
     main: options.main ?? join(ROOT, 'src', 'main.ts'),
   };
+  const replica = async (name: string, more: readonly string[]): Promise<Replica> => {
+    const address = `127.0.0.1:${await freePort()}`;
+    const plainAddress = `127.0.0.1:${await freePort()}`;
+    const started = await signet(place, name, [
+      ...['issuer', ...flags, '--credentials-dir', issuerCredentials],
+      ...['--plain-listen-address', plainAddress, '--drain-delay', '0s'],
+      ...(tls ? ['--listen-address', address, '--tls-dir', issuerTls] : [PLAIN]),
+      ...more,
+    ]);
+    const plainUrl = `http://${plainAddress}`;
+    return Object.assign(started, { url: tls ? `https://${address}` : plainUrl, plainUrl });
+  };
+  const issuer = await replica('issuer', []);
+  const { url: issuerUrl, plainUrl } = issuer;
   const controller = await signet(place, 'controller', [
-    ...flags,
+    ...['controller', ...flags],
     ...['--public-url', options.publicUrl ?? issuerUrl],
     ...['--credentials-dir', credentials],
     ...['--issuer-service-account', SERVICE_ACCOUNTS.issuer],
     ...['--issuer-credentials-dir', issuerCredentials],
     ...(tls ? ['--issuer-tls-dir', issuerTls, '--issuer-dns-names', 'localhost'] : []),
-  ]);
-  const issuer = await signet(place, 'issuer', [
-    ...flags,
-    ...['--plain-listen-address', plainAddress, '--drain-delay', '0s'],
-    ...(tls ? ['--tls-dir', issuerTls, '--listen-address', address] : ['--allow-http-credentials']),
-    ...['--credentials-dir', issuerCredentials],
   ]);
   const processes = [controller, issuer];
   const stop = async (): Promise<void> => {
@@ -137,13 +153,13 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     await stop();
     throw failed.reason;
   }
-  const running = { controlPlane, issuerUrl, plainUrl, namespace: NAMESPACE };
-  if (!tls) return { ...running, controller, issuer, stop };
+  const running = { controlPlane, issuerUrl, plainUrl, namespace: NAMESPACE, controller, issuer };
+  if (!tls) return { ...running, replica, stop };
   const caFile = join(dir, 'ca.crt');
   const bundle = await readAuthority(controlPlane);
   writeFileSync(caFile, bundle);
   if (options.trust ?? true) trust(bundle);
-  return { ...running, caFile, controller, issuer, stop };
+  return { ...running, caFile, replica, stop };
 }
 
 async function readAuthority({ kubectl }: ControlPlane): Promise<string> {
@@ -169,17 +185,17 @@ interface Place {
 
 async function signet(
   { controlPlane, logDirectory, main }: Place,
-  command: 'controller' | 'issuer',
-  flags: readonly string[],
+  name: string,
+  args: readonly string[],
 ): Promise<StackProcess> {
   const metrics = `127.0.0.1:${await freePort()}`;
   const { hostname, port } = new URL(controlPlane.server);
   const program = component({
-    name: `the ${command}`,
+    name: `the ${name}`,
     command: process.execPath,
-    args: [main, command, ...flags, '--metrics-address', metrics],
+    args: [main, ...args, '--metrics-address', metrics],
     env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
-    logFile: join(logDirectory, `${command}.log`),
+    logFile: join(logDirectory, `${name}.log`),
     patience: GRACEFUL_STOP,
     ready: async () => (await fetch(`http://${metrics}/readyz`)).ok,
   });
