@@ -3,6 +3,8 @@ import { Refusal } from './refusals.ts';
 
 const MAX_LENGTH = 1024;
 const MAX_AUDIENCES = 16;
+/** Audiences are logged (audit), and a credential in the wrong field must not be (I12). */
+const JWT = /eyJ[\w-]+\.[\w-]+\./;
 
 /**
  * The `aud` of a token: what was asked for, if the set allows it; without a wish the first of the
@@ -27,6 +29,9 @@ export function chooseAudience(
 function checkAudience(ring: Pick<Keyring, 'issuer' | 'audiences'>, audience: string): void {
   if (audience === '' || audience.length > MAX_LENGTH) {
     throw new Refusal('audience_invalid', `An audience has 1 to ${MAX_LENGTH} characters.`);
+  }
+  if (JWT.test(audience)) {
+    throw new Refusal('audience_invalid', 'An audience is no token: name who is to accept it.');
   }
   if (isReserved(ring.issuer, audience)) {
     throw new Refusal(

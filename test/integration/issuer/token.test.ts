@@ -264,6 +264,15 @@ describe('POST /oauth/token refuses', () => {
     });
   });
 
+  it('a token for an audience, because audiences are logged', async () => {
+    const audience = await world.token('client', login.issuer);
+    for (const name of ['audience', 'resource']) {
+      const form = { [name]: name === 'audience' ? audience : `https://x.example.com/${audience}` };
+      const answer = { error: 'invalid_target', code: 'audience_invalid' };
+      expect(await json(ask({ form }))).toMatchObject(answer);
+    }
+  });
+
   it('to let the caller choose whom the token is about', async () => {
     const more = '&sub=alice&subject=alice&client_id=';
     for (const grant of [undefined, 'exchange'] as const) {
