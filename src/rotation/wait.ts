@@ -57,10 +57,12 @@ function previousKeys({ ring }: Waiting): Wait | undefined {
 function publication({ ring, observed }: Waiting): Wait | undefined {
   const missing = missingPublishers(ring, observed.publishers);
   if (missing.length === 0 && nextKey(ring).publishedAt !== undefined) return undefined;
-  const names = missing.map(({ name, fault }) => fault?.message ?? name);
+  const missed = missing.map(
+    ({ name, fault }) => fault?.message ?? `${name} does not carry it yet`,
+  );
   return {
     reason: 'WaitingForPublication',
-    message: `The next key is not published everywhere yet; waiting for ${names.join('; ') || 'the JWKS'}`,
+    message: `The next key is not published everywhere: ${missed.join('; ') || 'not in the JWKS yet'}`,
   };
 }
 

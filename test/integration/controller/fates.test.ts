@@ -95,7 +95,9 @@ describe.concurrent('a Secret that is damaged', () => {
     expect(message).toContain(
       `Secret ${NAMESPACE}/sks-${set.uid}: ${entry} (key ${current}): is not one PKCS#8 PEM key; `,
     );
-    expect(message).toContain('restore the Secret from a backup, or delete it to start over');
+    expect(message).toContain(
+      'restore the Secret from a backup, or delete it: a controller that has read it whole',
+    );
     expect(message).not.toContain(pem.split('\n')[1]?.slice(0, 16));
 
     await set.annotate('rotate=now');
@@ -172,7 +174,7 @@ describe.concurrent('a ConfigMap of that name that is not ours', () => {
       'or choose another name in spec.publish.configMaps';
     expect(await set.until('Published', 'ConfigMapNotOurs')).toBe(whatToDo);
     expect(await set.until('RotationPending', 'WaitingForPublication')).toContain(
-      `missing in ConfigMap ${TARGET} (${whatToDo})`,
+      `not published everywhere: ${whatToDo}`,
     );
     expect((await set.status()).blockedBy).toEqual([`ConfigMap ${TARGET}`]);
     expect((await set.told('RotationDeferred')).message).toContain(whatToDo);

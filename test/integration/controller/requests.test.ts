@@ -74,7 +74,7 @@ describe.concurrent('rotate=now', () => {
   });
 
   it('joins the request that waits: two are one promotion', async () => {
-    const set = await make({ ...HELD, rotation: { propagationDelay: '2s' } });
+    const set = await make({ ...HELD, rotation: { propagationDelay: '6s' } });
     const [first] = await rotate(set);
     const second = await set.kid('current');
     await set.annotate('rotate=now');

@@ -139,8 +139,15 @@ describe.concurrent('another propagation delay', () => {
     await set.promoted(second);
     const { publishedAt = Number.NaN, promotedAt = 0 } = await key(set, 'current');
     expect(promotedAt - publishedAt).toBeGreaterThanOrEqual(4_000);
-    // max-age of a JWKS that was served under the longer one.
-    expect(await key(set, 'next')).toMatchObject({ propagationDelay: 1_000 });
+    expect(await key(set, 'next')).toMatchObject({ propagationDelay: 0 });
+  });
+
+  it('is not shorter for a key made at once than what caches still hold (I1)', async () => {
+    const set = await make({ ...ES256, rotation: { propagationDelay: '20s' } });
+    await set.change({ algorithm: 'EdDSA', rotation: { propagationDelay: '0s' } });
+    await eventually(async () => {
+      expect(await key(set, 'next')).toMatchObject({ algorithm: 'EdDSA', propagationDelay: 5_000 });
+    });
   });
 });
 
