@@ -67,6 +67,8 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     for (const [standing, count] of Object.entries(keyrings.count())) {
       metrics.keyrings.set({ standing }, count);
     }
+    const oldest = keyrings.oldestSigningSince();
+    if (oldest !== undefined) metrics.oldest.set(oldest / SECOND);
   };
   secrets.subscribe((change) => {
     follow(keyrings, change, clock(), log);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { aKeyring } from '../../test/support/keyrings.ts';
+import { aKeyring, NOW } from '../../test/support/keyrings.ts';
 import { DAY, secretName } from '../api/constants.ts';
 import { encodeKeyring } from '../keys/codec.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -60,6 +60,23 @@ describe('a set', () => {
     keyrings.load(secretOf(await ring('former'), 5));
     keyrings.load(secretOf(await ring('later', { formerUids: ['former'] }), 5));
     expect(at('login.example.com')).toBe('later');
+  });
+});
+
+describe('the oldest signing key', () => {
+  it('is looked for among sets that sign', async () => {
+    expect(keyrings.oldestSigningSince()).toBeUndefined();
+    const young = await aKeyring().at(NOW).build();
+    const old = await aKeyring()
+      .with({ owner: { ...young.owner, uid: 'old' } })
+      .at(NOW - DAY)
+      .build();
+    keyrings.load(secretOf(young));
+    const since = keyrings.oldestSigningSince() ?? 0;
+    keyrings.load(secretOf(old));
+    expect(keyrings.oldestSigningSince()).toBe(since - DAY);
+    keyrings.load(secretOf({ ...old, retiredAt: NOW }));
+    expect(keyrings.oldestSigningSince()).toBe(since);
   });
 });
 

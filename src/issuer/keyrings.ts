@@ -105,6 +105,15 @@ export class Keyrings {
     return counts;
   }
 
+  /** When the current key that signs for longest, of all active sets, began to; Unix ms. */
+  oldestSigningSince(): number | undefined {
+    const active = [...this.#held.values()].filter(({ standing }) => standing === 'active');
+    const since = active
+      .flatMap(({ set }) => set?.ring.keys.filter(({ state }) => state === 'current') ?? [])
+      .map(({ promotedAt, createdAt }) => promotedAt ?? createdAt);
+    return since.length === 0 ? undefined : Math.min(...since);
+  }
+
   #replace(before: Holding | undefined, after: Holding | undefined): void {
     for (const location of before?.locations ?? []) {
       const rest = (this.#at.get(location) ?? []).filter((one) => one !== before);

@@ -29,6 +29,10 @@ export const ISSUER_METRICS = {
     'Sets that this replica serves: "active", "retired" (set deleted), "orphaned" (Secret deleted) or "damaged" (Secret unreadable).',
     ['standing'],
   ),
+  oldest: gauge(
+    'signet_oldest_signing_key_timestamp_seconds',
+    'When the current key that signs for longest, of all active sets, began to sign.',
+  ),
   confirmed: gauge(
     'signet_keyrings_confirmed_timestamp_seconds',
     'When the key Secrets were last confirmed by a consistent list (I14).',
