@@ -2,8 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    // Two cores; a control plane is on one of them.
-    maxWorkers: 2,
+    // More than cores: most of the time is spent waiting for what Signet waits for.
+    maxWorkers: 4,
     projects: [
       {
         test: {
