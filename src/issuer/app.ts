@@ -1,8 +1,10 @@
-import express, { type Express, type RequestHandler } from 'express';
+import type { RequestListener } from 'node:http';
+import express, { type RequestHandler } from 'express';
 import { PATHS } from './discovery.ts';
 import { DOWNLOADS } from './downloads.ts';
 import { requireEncryption } from './encryption.ts';
 import { type Exchange, exchangeOf, observe } from './exchange.ts';
+import { keysFirst } from './keys-first.ts';
 import { setUnknown } from './locate.ts';
 import { publish } from './publish.ts';
 import { Refusal } from './refusals.ts';
@@ -39,13 +41,6 @@ const ROUTES: readonly Route[] = [
     errors: 'problem',
     endpoint: publish((set) => set.jwks),
   },
-  ...DOWNLOADS.map(({ path, endpoint }) => ({
-    name: 'download',
-    method: 'get' as const,
-    paths: [below(path)],
-    errors: 'problem' as const,
-    endpoint,
-  })),
   {
     name: 'sign',
     method: 'post',
@@ -60,17 +55,24 @@ const ROUTES: readonly Route[] = [
     errors: 'oauth',
     endpoint: tokenEndpoint,
   },
+  ...DOWNLOADS.map(({ path, endpoint }) => ({
+    name: 'download',
+    method: 'get' as const,
+    paths: [below(path)],
+    errors: 'problem' as const,
+    endpoint,
+  })),
 ];
 
 const ALLOWED: Readonly<Record<Route['method'], string>> = { get: 'GET, HEAD', post: 'POST' };
 
 /** Every URL that the issuer answers. */
-export function createApp(services: Services): Express {
+export function createApp(services: Services): RequestListener {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.enable('case sensitive routing');
-  app.use(observe(services.log, services.metrics), endConnections(services));
+  app.use(observe(services), endConnections(services));
   for (const { name, method, paths, errors, endpoint } of ROUTES) {
     const route = app.route([...paths]);
     route.all((_request, response, next) => {
@@ -88,7 +90,7 @@ export function createApp(services: Services): Express {
     throw setUnknown();
   });
   app.use(refuse(services.log));
-  return app;
+  return keysFirst(services, app);
 }
 
 /** While stopping, each answer is the last one of its connection. */

@@ -1,5 +1,6 @@
 import type { Keyring } from '../keys/keyring.ts';
 import { Refusal } from './refusals.ts';
+import { remember } from './remember.ts';
 
 const MAX_LENGTH = 1024;
 const MAX_AUDIENCES = 16;
@@ -58,7 +59,8 @@ export function isReserved(issuer: string, audience: string): boolean {
   return asked === reserved || asked.startsWith(`${reserved}/`);
 }
 
-function plain(url: string): string {
+/** An audience has at most 1 KiB, so what is kept is small. */
+const plain = remember(500, (url: string): string => {
   if (!URL.canParse(url)) return url.toLowerCase();
   const { hostname, port, pathname } = new URL(url);
   const explicitPort = port === '80' || port === '443' ? '' : port;
@@ -68,7 +70,7 @@ function plain(url: string): string {
   const resolved = new URL(path, 'http://host/').pathname;
   const host = hostname.replace(/\.$/, '');
   return `${host}:${explicitPort}${resolved}`.toLowerCase().replace(/\/$/, '');
-}
+});
 
 /** `%2561pi` is `%61pi` is `api`: what two layers of decoding would make of a path. */
 function decodeRepeatedly(path: string): string {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { SECOND } from '../api/constants.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { Refusal } from './refusals.ts';
@@ -78,7 +78,7 @@ export class Authorizer {
     ring: Keyring,
     beforeAsking: () => void,
   ): Promise<Decision> {
-    const key = hash([token, power, ring.issuer, ring.owner.namespace, ring.owner.name]);
+    const key = decisionKey(token, power, ring);
     const known = this.#decisions.get(key);
     if (known !== undefined && this.#monotonic() < known.expiresAt) {
       this.#onReview('cached');
@@ -141,6 +141,8 @@ function denied(power: Power): Refusal {
   );
 }
 
-function hash(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+/** The token last: nothing before it can contain the NUL that divides them. */
+function decisionKey(token: string, power: Power, { issuer, owner }: Keyring): string {
+  const parts = [power, owner.namespace, owner.name, issuer, token];
+  return hash('sha256', parts.join('\0'), 'base64url');
 }

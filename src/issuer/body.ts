@@ -1,20 +1,47 @@
-import express, { type Request, type Response } from 'express';
+import type { Request } from 'express';
 import { Refusal } from './refusals.ts';
 
 const MAX_BODY = 64 * 1024;
-const raw = express.raw({ type: () => true, limit: MAX_BODY, inflate: false });
+const NO_BODY = Buffer.alloc(0);
 
 /**
- * The bytes of a body of at most 64 KiB, of this media type and not compressed.
- * @throws Refusal `media_type_unsupported`; else what Express throws, see `respond.ts`.
+ * The bytes of a body of at most 64 KiB, of this media type and not compressed. What of a longer
+ * one is still to come is not read.
+ *
+ * @throws Refusal `media_type_unsupported`, `body_too_large`, `request_invalid`.
  */
-export async function readBody(request: Request, response: Response, type: string) {
-  if (!request.is(type)) {
+export function readBody(request: Request, type: string): Promise<Buffer> {
+  const { headers } = request;
+  const asMost = headers['content-type'] === type && headers['content-length'] !== undefined;
+  if (!asMost && !request.is(type)) {
     throw new Refusal('media_type_unsupported', `Send Content-Type: ${type}, and a body.`);
   }
-  await new Promise<void>((resolve, reject) => {
-    raw(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
+  if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
+    throw new Refusal('media_type_unsupported', 'Send the body uncompressed.');
+  }
+  if (Number(headers['content-length'] ?? 0) > MAX_BODY) throw tooLarge();
+  return collect(request);
+}
+
+function collect(request: Request): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  return new Promise((resolve, reject) => {
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= MAX_BODY) chunks.push(chunk);
+      else {
+        request.removeAllListeners('data').pause();
+        reject(tooLarge());
+      }
+    });
+    request.once('end', () =>
+      resolve(chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BODY)),
+    );
+    request.on('error', () => reject(new Refusal('request_invalid', 'The body ended early.')));
   });
-  const body: unknown = request.body;
-  return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+}
+
+function tooLarge(): Refusal {
+  return new Refusal('body_too_large', 'Send at most 64 KiB.');
 }

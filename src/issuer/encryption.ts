@@ -11,7 +11,7 @@ import type { Services } from './services.ts';
  */
 export function requireEncryption(services: Services): RequestHandler {
   return (request, response, next) => {
-    if (request.secure || services.plainCredentials) return next();
+    if (services.plainCredentials || request.secure) return next();
     const { issuer } = locate(services, request, response).set.ring;
     response.set('Connection', 'close');
     const where = issuer.startsWith('https:') ? ` to ${issuer}` : '';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { RequestHandler, Response } from 'express';
 import { SECOND } from '../api/constants.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Holding } from './keyrings.ts';
@@ -27,38 +28,54 @@ export function exchangeOf(response: Response): Exchange {
   return exchange;
 }
 
-/** Gives each request its id, and writes its one line and its latency once it is over. */
-export function observe(log: Log, metrics: Pick<IssuerMetrics, 'requests'>): RequestHandler {
-  return (request: Request, response: Response, next: NextFunction) => {
-    const startedAt = performance.now();
-    const asked = request.get('x-request-id') ?? '';
-    const requestId = REQUEST_ID.test(asked) ? asked : randomUUID();
+type Telling = Readonly<{ log: Log; metrics: Pick<IssuerMetrics, 'requests'> }>;
+
+/** Gives each request its id, and follows it to its end. */
+export function observe(telling: Telling): RequestHandler {
+  return (request, response, next) => {
+    const asked = request.headers['x-request-id'];
+    const requestId = typeof asked === 'string' && REQUEST_ID.test(asked) ? asked : randomUUID();
     const exchange: Exchange = { requestId, route: 'none', errors: 'problem' };
     exchanges.set(response, exchange);
-    response.set({ 'X-Request-Id': requestId, 'X-Content-Type-Options': 'nosniff' });
-    response.once('close', () => {
-      const milliseconds = performance.now() - startedAt;
-      const { route, holding, refused } = exchange;
-      const status = response.writableFinished ? response.statusCode : 499;
-      metrics.requests.observe(
-        { route, status: `${Math.floor(status / 100)}xx` },
-        milliseconds / SECOND,
-      );
-      log.info(
-        {
-          requestId,
-          method: request.method,
-          route,
-          status,
-          milliseconds: Math.round(milliseconds * 100) / 100,
-          ...(holding?.set && { set: setName(holding.set.ring.owner) }),
-          ...(refused && { code: refused }),
-        },
-        'Answered.',
-      );
-    });
+    response.setHeader('X-Request-Id', requestId);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    follow(telling, request, response, exchange);
     next();
   };
+}
+
+/**
+ * Measures a request, and says how it ended: at level info where it was refused or broken off. One
+ * that went well has said what matters: a token has its audit line.
+ */
+export function follow(
+  { log, metrics }: Telling,
+  { method }: IncomingMessage,
+  response: ServerResponse,
+  exchange: Omit<Exchange, 'errors'>,
+): void {
+  const startedAt = performance.now();
+  response.once('close', () => {
+    const milliseconds = performance.now() - startedAt;
+    const { requestId, route, holding, refused } = exchange;
+    const status = response.writableFinished ? response.statusCode : 499;
+    metrics.requests.observe(
+      { route, status: `${Math.floor(status / 100)}xx` },
+      milliseconds / SECOND,
+    );
+    log[status < 400 ? 'debug' : 'info'](
+      {
+        requestId,
+        method,
+        route,
+        status,
+        milliseconds: Math.round(milliseconds * 100) / 100,
+        ...(holding?.set && { set: setName(holding.set.ring.owner) }),
+        ...(refused && { code: refused }),
+      },
+      'Answered.',
+    );
+  });
 }
 
 export function setName({ namespace, name }: { namespace: string; name: string }): string {

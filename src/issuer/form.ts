@@ -1,4 +1,4 @@
-import type { Request, Response } from 'express';
+import type { Request } from 'express';
 import { readBody } from './body.ts';
 import { decodeUtf8 } from './json.ts';
 import { Refusal } from './refusals.ts';
@@ -12,8 +12,8 @@ const REPEATABLE: ReadonlySet<string> = new Set(['resource', 'audience']);
  * Reads a form of at most 64 KiB, in which each parameter stands once (RFC 6749 section 3.2).
  * @throws Refusal `parameter_repeated`, and those of `readBody`.
  */
-export async function readForm(request: Request, response: Response): Promise<Form> {
-  const body = await readBody(request, response, 'application/x-www-form-urlencoded');
+export async function readForm(request: Request): Promise<Form> {
+  const body = await readBody(request, 'application/x-www-form-urlencoded');
   const form = new URLSearchParams(decodeUtf8(body));
   const names = [...form.keys()].filter((name) => !REPEATABLE.has(name));
   if (new Set(names).size < names.length) {

@@ -1,3 +1,5 @@
+import { remember } from './remember.ts';
+
 /**
  * Where a set is found: `<host>/<path>` of its issuer, and `/<namespace>/<name>` on any host.
  * Segments are compared decoded; case counts in paths and not in hosts.
@@ -21,10 +23,18 @@ export function requestedLocations(
   hostHeader: string | undefined,
   segments: readonly string[],
 ): readonly Location[] {
-  const path = segments.filter((segment) => segment !== '');
-  const hosts = [...new Set(['https', 'http'].map((scheme) => hostOf(scheme, hostHeader)))];
-  return [...hosts, ''].map((host) => pathLocation(host, path));
+  const path = pathLocation(
+    '',
+    segments.filter((segment) => segment !== ''),
+  );
+  return hostsOf(hostHeader).map((host) => host + path);
 }
+
+/** What a Host header can mean; it is the same for most requests. */
+const hostsOf = remember(1_000, (header: string | undefined): readonly string[] => {
+  const hosts = new Set(['https', 'http'].map((scheme) => hostOf(scheme, header)));
+  return [...hosts.add('')];
+});
 
 function pathLocation(host: string, segments: readonly string[]): Location {
   // An encoded slash is part of a segment and never divides two.

@@ -7,7 +7,7 @@ import type { ServedSet } from './served.ts';
 import type { Endpoint } from './services.ts';
 
 /** How long, in milliseconds, a replica publishes what it could not confirm any more. */
-const PUBLISH_UNCONFIRMED = DAY;
+export const PUBLISH_UNCONFIRMED = DAY;
 
 /**
  * `GET` of a public document of a set. A replica that is cut off goes on for a day, because a stale

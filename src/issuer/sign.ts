@@ -26,7 +26,7 @@ export const signEndpoint: Endpoint = (services) => async (request, response) =>
   const find = () => locate(services, request, response);
   find();
   const token = bearerToken(request);
-  const body = await readBody(request, response, 'application/json');
+  const body = await readBody(request, 'application/json');
   const issued = await issue(services, response, {
     find,
     token,

@@ -14,7 +14,7 @@ import type { Endpoint } from './services.ts';
 export const tokenEndpoint: Endpoint = (services) => async (request, response) => {
   const find = () => locate(services, request, response);
   find();
-  const form = await readForm(request, response);
+  const form = await readForm(request);
   const grant = chooseGrant(form);
   const issued = await issue(services, response, {
     find,
