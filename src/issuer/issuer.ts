@@ -68,7 +68,8 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
       metrics.keyrings.set({ standing }, count);
     }
     const oldest = keyrings.oldestSigningSince();
-    if (oldest !== undefined) metrics.oldest.set(oldest / SECOND);
+    if (oldest === undefined) metrics.oldest.remove();
+    else metrics.oldest.set(oldest / SECOND);
   };
   secrets.subscribe((change) => {
     follow(keyrings, change, clock(), log);

@@ -21,7 +21,12 @@ export function gauge<const Label extends string>(
   help: string,
   labelNames: readonly Label[] = [],
 ): Definition<Gauge<Label>> {
-  return (registry) => new Gauge({ name, help, labelNames, registers: [registry] });
+  return (registry) => {
+    const metric = new Gauge({ name, help, labelNames, registers: [registry] });
+    // Without labels it would be served as 0 from the start, and as a time that is 1970.
+    if (name.endsWith('_timestamp_seconds')) metric.remove();
+    return metric;
+  };
 }
 
 /** @param buckets - upper bounds; in seconds for a duration. */

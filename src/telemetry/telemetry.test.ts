@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { startTelemetry } from './http.ts';
 import { parseListenAddress } from './listen.ts';
 import { createLog } from './log.ts';
-import { counter, createRegistry, defineMetrics } from './metrics.ts';
+import { counter, createRegistry, defineMetrics, gauge } from './metrics.ts';
 
 function logged(write: (log: ReturnType<typeof createLog>) => void): string {
   const lines: string[] = [];
@@ -48,6 +48,18 @@ describe('a listen address', () => {
 
   it.each(['8080', 'localhost', ':70000', '::1:80'])('%s is refused with what to type', (text) => {
     expect(() => parseListenAddress(text)).toThrow(/is not a listen address: type host:port/);
+  });
+});
+
+describe('a metric of a time', () => {
+  it('is absent until the time is known: nothing happened in 1970', async () => {
+    const registry = createRegistry();
+    const { since } = defineMetrics(registry, {
+      since: gauge('signet_test_timestamp_seconds', 'When it began.'),
+    });
+    expect(await registry.metrics()).not.toMatch(/^signet_test_timestamp_seconds /m);
+    since.set(1_700_000_000);
+    expect(await registry.metrics()).toMatch(/^signet_test_timestamp_seconds 1700000000$/m);
   });
 });
 
