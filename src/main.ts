@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SECOND } from './api/constants.ts';
 import { Controller } from './controller/controller.ts';
@@ -155,7 +156,12 @@ function listeners(flags: Flags): ListenerOptions {
   return certificateDir === '' ? { plain } : { plain, https: { address, certificateDir } };
 }
 
+/** A signature takes a core: with more threads than cores they would wait for one, and we with them. */
+const FEWEST_THREADS = 2;
+
 async function main(): Promise<void> {
+  // Counts until the thread pool is first used.
+  process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(FEWEST_THREADS, availableParallelism()));
   const { command: name, help, flags } = readCommandLine(process.argv.slice(2));
   const command = COMMANDS[name];
   const commands = Object.keys(COMMANDS);
