@@ -43,6 +43,9 @@ beforeEach(() => {
 const ask = (token = 'alice’s token', power: Power = 'claims', of = ring) =>
   authorizer.authorize(token, power, of);
 
+/** Everything that was asked has been answered. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
 describe('an authorization', () => {
   it('counts for ten seconds and no longer, though the binding was revoked at once', async () => {
     expect(await ask()).toEqual(alice);
@@ -51,8 +54,26 @@ describe('an authorization', () => {
     expect(await ask()).toEqual(alice);
     now = 10_000;
     await expect(ask()).rejects.toMatchObject({ code: 'permission_denied' });
+    expect(results.at(-1)).toBe('denied');
+  });
+
+  it('is renewed after eight seconds, so that a caller who goes on waits for nothing', async () => {
+    for (const time of [0, 7_999, 8_000, 15_999]) {
+      now = time;
+      expect(await ask()).toEqual(alice);
+      await settled();
+    }
     expect(cluster.asked).toBe(2);
-    expect(results).toEqual(['allowed', 'cached', 'denied']);
+    expect(results).toEqual(['allowed', 'cached', 'cached', 'allowed', 'cached']);
+  });
+
+  it('that is refused when it is renewed counts no more', async () => {
+    await ask();
+    cluster.powers.clear();
+    now = 8_000;
+    expect(await ask()).toEqual(alice);
+    await settled();
+    await expect(ask()).rejects.toMatchObject({ code: 'permission_denied' });
   });
 
   it('that was refused is asked for again after two seconds', async () => {

@@ -27,12 +27,15 @@ export type ReviewResult = 'allowed' | 'denied' | 'failed' | 'cached';
 /** How long, in milliseconds, a decision counts: so long a revoked role binding still works. */
 const ALLOWED_FOR = 10 * SECOND;
 const DENIED_FOR = 2 * SECOND;
+/** After so long it is asked again behind the back of a caller who goes on, so that none waits. */
+const RENEWED_AFTER = 8 * SECOND;
 const MAX_DECISIONS = 10_000;
 
 type Decision = { readonly caller: Caller } | { readonly refusal: Refusal };
 interface Entry {
   readonly decision: Promise<Decision>;
   expiresAt: number;
+  renewAt: number;
 }
 
 /**
@@ -82,6 +85,7 @@ export class Authorizer {
     const known = this.#decisions.get(key);
     if (known !== undefined && this.#monotonic() < known.expiresAt) {
       this.#onReview('cached');
+      if (this.#monotonic() >= known.renewAt) this.#renew(key, known, token, power, ring);
       return known.decision;
     }
     beforeAsking();
@@ -89,13 +93,12 @@ export class Authorizer {
     const entry: Entry = {
       decision: this.#review(token, power, ring),
       expiresAt: Number.POSITIVE_INFINITY,
+      renewAt: Number.POSITIVE_INFINITY,
     };
     this.#remember(key, entry);
     return entry.decision.then(
       (decision) => {
-        const counts = 'caller' in decision ? ALLOWED_FOR : DENIED_FOR;
-        entry.expiresAt = askedAt + counts;
-        this.#onReview('caller' in decision ? 'allowed' : 'denied');
+        this.#decided(entry, decision, askedAt);
         return decision;
       },
       (cause: unknown) => {
@@ -105,6 +108,28 @@ export class Authorizer {
         refusal.cause = cause;
         throw refusal;
       },
+    );
+  }
+
+  #decided(entry: Entry, decision: Decision, askedAt: number): void {
+    const allowed = 'caller' in decision;
+    entry.expiresAt = askedAt + (allowed ? ALLOWED_FOR : DENIED_FOR);
+    if (allowed) entry.renewAt = askedAt + RENEWED_AFTER;
+    this.#onReview(allowed ? 'allowed' : 'denied');
+  }
+
+  /** What comes of it replaces what is known; where nothing does, that lives out its seconds. */
+  #renew(key: string, known: Entry, token: string, power: Power, ring: Keyring): void {
+    known.renewAt = Number.POSITIVE_INFINITY;
+    const askedAt = this.#monotonic();
+    const decision = this.#review(token, power, ring);
+    const entry = { decision, expiresAt: 0, renewAt: Number.POSITIVE_INFINITY };
+    decision.then(
+      (made) => {
+        this.#decided(entry, made, askedAt);
+        if (this.#decisions.get(key) === known) this.#remember(key, entry);
+      },
+      () => this.#onReview('failed'),
     );
   }
 
