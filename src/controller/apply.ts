@@ -49,6 +49,11 @@ export class Apply {
 
   /** Takes request annotations away and leaves what waits: one write on the set. */
   async intake(set: SigningKeySet, { annotations, notices }: Intake): Promise<void> {
+    // The number of a request is one above the last that the Secret records: not that of our copy.
+    const { uid } = set.metadata;
+    const held = this.#options.caches.keyrings.of(uid)?.secret.metadata.resourceVersion;
+    const live = await this.#readSecret(uid);
+    if (live?.metadata.resourceVersion !== held) throw new StalePassError('the Secret');
     await this.#annotate(set, annotations);
     this.tell(set.metadata, notices);
   }
@@ -67,7 +72,8 @@ export class Apply {
     const keyring = await this.#fill(transition);
     const live = transition.confirm ? await this.#confirm(set, keyring.owner) : undefined;
     const isFirst = kind === 'Create' || kind === 'Resume' || kind === 'Restore';
-    if (isFirst) await this.#createAlone(keyring, stillClaims);
+    // What is written back holds its issuer already.
+    if (isFirst) await this.#createAlone(keyring, kind === 'Restore' ? () => true : stillClaims);
     else await this.#replaceSecret(keyring);
     this.#options.metrics.transitions.inc({ kind });
     this.tell(keyring.owner, notices);

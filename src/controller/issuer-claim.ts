@@ -17,6 +17,7 @@ const RESERVED_SEGMENTS: ReadonlySet<string> = new Set([
 
 interface Claim {
   readonly namespace: string;
+  readonly namespaceUid: string;
   readonly name: string;
   /** `spec.issuer`; absent: the default under the public URL. */
   readonly asked?: string;
@@ -58,7 +59,7 @@ function notAllowed(asked: string, { allowed = '', namespace }: Claim): ReadyFau
 }
 
 function reserved(asked: string, own: string, { publicUrl }: Claim): ReadyFault | undefined {
-  const segment = segmentsOf(asked).find((part) => RESERVED_SEGMENTS.has(part));
+  const segment = segmentsOf(asked)?.find((part) => RESERVED_SEGMENTS.has(part));
   if (segment !== undefined) {
     return {
       reason: 'IssuerConflict',
@@ -66,7 +67,8 @@ function reserved(asked: string, own: string, { publicUrl }: Claim): ReadyFault 
     };
   }
   if (canonical(asked) === canonical(own) || !isWithin(asked, publicUrl)) return undefined;
-  if (segmentsOf(asked).length < segmentsOf(publicUrl).length + 2) return undefined;
+  const depth = (url: string) => segmentsOf(url)?.length ?? 0;
+  if (depth(asked) < depth(publicUrl) + 2) return undefined;
   return {
     reason: 'IssuerConflict',
     message:
@@ -75,10 +77,11 @@ function reserved(asked: string, own: string, { publicUrl }: Claim): ReadyFault 
   };
 }
 
-function taken(issuer: string, { holders, namespace, name }: Claim): ReadyFault | undefined {
+function taken(issuer: string, { holders, namespaceUid, name }: Claim): ReadyFault | undefined {
   const holder = holders.find(
     ({ owner, issuer: held }) =>
-      !(owner.namespace === namespace && owner.name === name) &&
+      // Another namespace of the same name is another tenant.
+      !(owner.namespaceUid === namespaceUid && owner.name === name) &&
       (isWithin(issuer, held) || isWithin(held, issuer)),
   );
   if (holder === undefined) return undefined;
@@ -103,13 +106,24 @@ function sameScheme(left: string, right: string): boolean {
   return new URL(left).protocol === new URL(right).protocol;
 }
 
-/** Scheme-less host, port and path in one case, without a default port or a trailing slash. */
+/**
+ * Scheme-less host, port and path in one case, without a default port or empty segments, decoded:
+ * what is one place for the issuer's routes is one here.
+ */
 function canonical(text: string): string | undefined {
-  if (!URL.canParse(text)) return undefined;
-  const { host, pathname } = new URL(text);
-  return `${host}${pathname.replace(/\/+$/, '')}`.toLowerCase();
+  const segments = segmentsOf(text);
+  if (segments === undefined) return undefined;
+  const path = segments.map((segment) => `/${segment.replaceAll('/', '%2f')}`).join('');
+  return `${new URL(text).host}${path}`.toLowerCase();
 }
 
-function segmentsOf(text: string): string[] {
-  return URL.canParse(text) ? new URL(text).pathname.toLowerCase().split('/').filter(Boolean) : [];
+/** The path in lower case, decoded as the issuer does; undefined where that cannot be done. */
+function segmentsOf(text: string): string[] | undefined {
+  if (!URL.canParse(text)) return undefined;
+  try {
+    const parts = new URL(text).pathname.split('/').filter((part) => part !== '');
+    return parts.map((part) => decodeURIComponent(part).toLowerCase());
+  } catch {
+    return undefined;
+  }
 }

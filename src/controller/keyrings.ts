@@ -41,6 +41,14 @@ export class Keyrings {
       .filter((ring) => ring !== undefined);
   }
 
+  /**
+   * Who has an issuer: also those whose Secret is damaged just now, or waits to be written back,
+   * as they were last read.
+   */
+  holders(): Keyring[] {
+    return [...this.#lastGood.values()];
+  }
+
   /** What a Secret held that somebody else deleted; nothing, for a set that was retired. */
   lost(setUid: string): Keyring | undefined {
     const last = this.#held.has(setUid) ? undefined : this.#lastGood.get(setUid);

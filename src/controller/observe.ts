@@ -52,11 +52,12 @@ export function observe(namespace: string, name: string, sources: Sources): View
     former: named.filter(({ owner }) => owner.uid !== uid),
     claim: claimIssuer({
       namespace,
+      namespaceUid: home.metadata.uid,
       name,
       ...(set.spec?.issuer === undefined ? {} : { asked: set.spec.issuer }),
       allowed: allowedIssuers(home) ?? '',
       publicUrl: sources.publicUrl,
-      holders: caches.keyrings.all(),
+      holders: caches.keyrings.holders(),
     }),
     publishers: publishersOf(set, held?.keyring, sources.publications),
     ...(held?.keyring === undefined ? {} : { keyring: held.keyring }),

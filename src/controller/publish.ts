@@ -36,7 +36,7 @@ export class Publications {
   /** What a ConfigMap was last seen to carry: all of a keyring's keys, or none. */
   look(ring: Keyring, name: string): Publisher {
     const { namespace } = ring.owner;
-    const fault = this.#faults.get(`${namespace}/${name}`);
+    const fault = this.#faults.get(faultKey(ring, name));
     const held = this.#options.cache.get(namespace, name);
     const current = held !== undefined && isOf(ring, held) && this.#isCurrent(ring, held);
     return {
@@ -104,6 +104,9 @@ export class Publications {
     for (const made of this.#options.cache.list()) {
       if (made.metadata.namespace === namespace && uidOf(made) === setUid) await this.#delete(made);
     }
+    for (const key of this.#faults.keys()) {
+      if (key.startsWith(`${setUid}/`)) this.#faults.delete(key);
+    }
   }
 
   madeFor(ring: Keyring): ConfigMapObject[] {
@@ -114,7 +117,7 @@ export class Publications {
 
   async #publishOne(ring: Keyring, name: string): Promise<boolean> {
     const { namespace } = ring.owner;
-    const key = `${namespace}/${name}`;
+    const key = faultKey(ring, name);
     const held =
       this.#options.cache.get(namespace, name) ?? (await this.#liveUnlessNew(ring, name));
     if (held === undefined) {
@@ -137,8 +140,8 @@ export class Publications {
     const { namespace } = ring.owner;
     const { write, cache } = this.#options;
     const object = this.#object(ring, { name, namespace }, undefined);
-    const known = this.#faults.get(`${namespace}/${name}`)?.reason === NOT_OURS;
-    return this.#attempt(`${namespace}/${name}`, async () => {
+    const known = this.#faults.get(faultKey(ring, name))?.reason === NOT_OURS;
+    return this.#attempt(faultKey(ring, name), async () => {
       if (known) {
         const found = await this.#read(namespace, name);
         if (found !== undefined) return found;
@@ -187,7 +190,8 @@ export class Publications {
       return await attempt();
     } catch (error) {
       if (error instanceof ApiError && error.status !== 409) {
-        const message = `ConfigMap ${key} could not be written: ${error.message}`;
+        const name = key.slice(key.indexOf('/') + 1);
+        const message = `ConfigMap ${name} could not be written: ${error.message}`;
         this.#faults.set(key, { reason: 'ConfigMapNotWritten', message });
       }
       throw error;
@@ -265,4 +269,9 @@ function sameEntries(
   return (
     names.length === Object.keys(right).length && names.every((name) => left[name] === right[name])
   );
+}
+
+/** Two sets may ask for one ConfigMap: what is wrong for one of them is not for the other. */
+function faultKey({ owner }: Keyring, name: string): string {
+  return `${owner.uid}/${name}`;
 }

@@ -107,6 +107,9 @@ describe('an authorization', () => {
 
   it('that cannot be had is a refusal, and no decision that is kept', async () => {
     cluster.down = true;
+    const atOnce = await Promise.allSettled([ask(), ask(), ask()]);
+    const refused = { reason: expect.objectContaining({ code: 'authorization_unavailable' }) };
+    expect(atOnce).toEqual(atOnce.map(() => expect.objectContaining(refused)));
     await expect(ask()).rejects.toMatchObject({ code: 'authorization_unavailable' });
     cluster.down = false;
     expect(await ask()).toEqual(alice);

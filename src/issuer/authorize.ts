@@ -91,7 +91,8 @@ export class Authorizer {
     beforeAsking();
     const askedAt = this.#monotonic();
     const entry: Entry = {
-      decision: this.#review(token, power, ring),
+      // Whoever asked meanwhile is given the same answer, and the same refusal.
+      decision: this.#review(token, power, ring).catch(unavailable),
       expiresAt: Number.POSITIVE_INFINITY,
       renewAt: Number.POSITIVE_INFINITY,
     };
@@ -101,11 +102,9 @@ export class Authorizer {
         this.#decided(entry, decision, askedAt);
         return decision;
       },
-      (cause: unknown) => {
+      (refusal: unknown) => {
         this.#decisions.delete(key);
         this.#onReview('failed');
-        const refusal = new Refusal('authorization_unavailable', 'Ask again in a moment.');
-        refusal.cause = cause;
         throw refusal;
       },
     );
@@ -170,4 +169,11 @@ function denied(power: Power): Refusal {
 function decisionKey(token: string, power: Power, { issuer, owner }: Keyring): string {
   const parts = [power, owner.namespace, owner.name, issuer, token];
   return hash('sha256', parts.join('\0'), 'base64url');
+}
+
+/** @throws Refusal always: nobody is let in because nobody could be asked. */
+function unavailable(cause: unknown): never {
+  const refusal = new Refusal('authorization_unavailable', 'Ask again in a moment.');
+  refusal.cause = cause;
+  throw refusal;
 }

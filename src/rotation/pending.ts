@@ -37,6 +37,7 @@ export function readPending(
   const request = parsePending(text);
   if (request === undefined || request.uid !== set.uid) return { kind: 'foreign' };
   if (request.number <= ring.requests.number) return { kind: 'done' };
+  if (request.number > ring.requests.number + 1) return { kind: 'foreign' };
   return { kind: 'waiting', request };
 }
 

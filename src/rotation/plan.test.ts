@@ -242,6 +242,24 @@ describe('a request', () => {
     expect(copy.set?.annotations).not.toHaveProperty(PENDING_ANNOTATION);
   });
 
+  test('with a number that nobody here gave it is ignored, and told (I9)', () => {
+    const world = World.start();
+    const asked = { rotate: true, ids: [], revoke: [], asked: ['rotate=now'] };
+    const forged = JSON.stringify({
+      uid: world.set?.uid,
+      number: Number.MAX_SAFE_INTEGER,
+      ...asked,
+    });
+    world.annotate({ [PENDING_ANNOTATION]: forged });
+    expect(world.told).toEqual(['KeysCreated', 'RequestIgnored']);
+    expect(world.annotate({ rotate: 'now' }).told).toContain('Rotated');
+  });
+
+  test('of any length is refused in a message that fits into a condition', () => {
+    const world = World.start().annotate({ rotate: 'x'.repeat(40_000) });
+    expect(condition(world, 'RotationPending').message.length).toBeLessThan(1_000);
+  });
+
   test.each([
     ['rotate', 'froce', 'type rotate=now'],
     ['rotate', 'false', 'type rotate=now'],

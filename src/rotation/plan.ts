@@ -164,7 +164,7 @@ function revokeWhatIsDue({ ring, policy, now }: Situation): Transition | undefin
   return {
     kind: 'Revoke',
     keyring: revoke(ring, kids, now),
-    confirm: false,
+    confirm: true,
     notices: [
       {
         type: 'Normal',

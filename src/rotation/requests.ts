@@ -119,7 +119,7 @@ function askRotate(value: string): Asked {
   if (id !== undefined) return { rotate: true, id };
   return {
     refusal:
-      `rotate=${value} is not a request: type rotate=now, ` +
+      `rotate=${shown(value)} is not a request: type rotate=now, ` +
       `or rotate=id:<text> (1 to ${LONGEST_ID} characters) for once per text`,
   };
 }
@@ -140,7 +140,7 @@ function askRevoke(value: string, ring: Keyring): Asked {
     .map(({ kid, state }) => `${kid} (${state})`);
   return {
     refusal:
-      `revoke=${value} names no key of this set: type revoke=previous, ` +
+      `revoke=${shown(value)} names no key of this set: type revoke=previous, ` +
       `or revoke=<kid> with one of ${candidates.join(', ')}`,
   };
 }
@@ -214,4 +214,9 @@ function clearPending(kind: 'done' | 'foreign'): Intake {
     annotations: { [PENDING_ANNOTATION]: null },
     notices: kind === 'foreign' ? [foreign] : [],
   };
+}
+
+/** What was typed, cut to a length that fits into a condition. */
+function shown(value: string): string {
+  return value.length > LONGEST_ID ? `${value.slice(0, LONGEST_ID)}…` : value;
 }

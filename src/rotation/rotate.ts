@@ -70,7 +70,7 @@ function rotated({ ring, policy, now }: Situation, cause: Cause): Transition {
       requests,
       lastRotation: { at: now, trigger, from, to, ...(request ? { request } : {}) },
     },
-    confirm: trigger === 'Request',
+    confirm: true,
     notices: [
       { type: 'Normal', reason: 'Rotated', message: `${short(to)} signs now, ${fate}` },
       ...(kids.length > 0 ? [revokedByRequest(kids, request ?? '')] : []),

@@ -40,7 +40,8 @@ export function startTelemetry(options: TelemetryOptions): Promise<Listening> {
     }),
   };
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://telemetry');
+    // Not `new URL`: whatever anybody sends here must not throw.
+    const [pathname = '/'] = (request.url ?? '/').split('?', 1);
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
     const readable = request.method === 'GET' || request.method === 'HEAD';
     if (route === undefined) return send(response, json(404, { status: 'not found' }));

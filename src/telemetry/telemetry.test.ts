@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { startTelemetry } from './http.ts';
 import { parseListenAddress } from './listen.ts';
@@ -88,11 +90,21 @@ describe('the telemetry server', () => {
       expect((await get('/readyz')).status).toBe(200);
       expect((await get('/healthz')).status).toBe(200);
       expect((await get('/')).status).toBe(404);
-      const text = await (await get('/metrics')).text();
-      expect(text).toContain('signet_test_passes_total{result="ok"} 1');
-      expect(text).toContain('nodejs_eventloop_lag_seconds');
+      for (const odd of ['//', '/%', '/%zz?', '*'])
+        expect(await raw(server.address, odd)).toMatch(/^HTTP\/1.1 404/);
+      const metricsText = await (await get('/metrics')).text();
+      expect(metricsText).toContain('signet_test_passes_total{result="ok"} 1');
+      expect(metricsText).toContain('nodejs_eventloop_lag_seconds');
     } finally {
       await server.close();
     }
   });
 });
+
+/** Sends a request line as it is, which no client does that reads the URL first. */
+async function raw(address: string, target: string): Promise<string> {
+  const [host, port] = address.split(':');
+  const socket = connect(Number(port), host);
+  socket.end(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  return text(socket);
+}

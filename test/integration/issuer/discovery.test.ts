@@ -126,6 +126,22 @@ describe('the JWKS', () => {
     expect(world.leaks()).toEqual([]);
   });
 
+  it('is the same, header for header, by the short way and through Express', async () => {
+    const answer = async (path: string, headers: Record<string, string>) => {
+      const response = await world.fetch(path, { headers });
+      const named = Object.fromEntries(response.headers);
+      const { date: _, 'x-request-id': requestId, ...rest } = named;
+      expect(requestId).toBeDefined();
+      return { ...rest, status: response.status, body: await response.text() };
+    };
+    const short = await answer(jwksPath('login'), {});
+    expect(short.status).toBe(200);
+    expect(await answer(jwksPath('login'), { 'X-Request-Id': 'through-express' })).toEqual(short);
+    expect(await answer(`${jwksPath('login')}?anything`, {})).toEqual(short);
+    const unknown = await answer(jwksPath('unknown'), {});
+    expect(unknown.status).toBe(404);
+  });
+
   it('may be read from any origin, and asked for again by its tag', async () => {
     const first = await world.fetch(jwksPath('login'));
     const etag = first.headers.get('etag') ?? '';

@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import { claimIssuer } from './issuer-claim.ts';
+
+const holder = (issuer: string, namespaceUid = 'ns-other', name = 'other') => ({
+  issuer,
+  owner: { namespace: 'identity', name, uid: `uid-of-${name}`, namespaceUid },
+});
+
+function claim(asked: string | undefined, holders = [holder('https://h.example/abc')]) {
+  return claimIssuer({
+    namespace: 'identity',
+    namespaceUid: 'ns-1',
+    name: 'login',
+    ...(asked === undefined ? {} : { asked }),
+    allowed: 'https://h.example/',
+    publicUrl: 'https://tokens.example',
+    holders,
+  });
+}
+
+describe('an issuer that another set has', () => {
+  test.each([
+    ['as it is', 'https://h.example/abc'],
+    ['in another case', 'https://H.example/ABC'],
+    ['with an encoded letter', 'https://h.example/a%62c'],
+    ['with an empty segment', 'https://h.example//abc'],
+    ['with the default port and a slash', 'https://h.example:443/abc/'],
+    ['one level down', 'https://h.example/abc/d'],
+    ['one level up', 'https://h.example/'],
+  ])('is refused %s', (_how, asked) => {
+    expect(claim(asked)).toMatchObject({ granted: false, reason: 'IssuerConflict' });
+  });
+
+  test('is refused to a namespace made again under the same name: its tokens still verify', () => {
+    const before = [holder('https://tokens.example/identity/login', 'ns-0', 'login')];
+    expect(claim(undefined, before)).toMatchObject({ granted: false, reason: 'IssuerConflict' });
+  });
+
+  test('is granted to the set itself, made again or not', () => {
+    const own = [holder('https://tokens.example/identity/login', 'ns-1', 'login')];
+    expect(claim(undefined, own)).toMatchObject({ granted: true, source: 'default' });
+  });
+});
+
+test.each(['https://h.example/sign', 'https://h.example/%73ign', 'https://h.example/x/API'])(
+  '%s is refused: the segment is an endpoint',
+  (asked) => {
+    expect(claim(asked)).toMatchObject({
+      granted: false,
+      message: expect.stringContaining('endpoint of every issuer'),
+    });
+  },
+);
+
+test('an issuer that cannot be decoded is not allowed', () => {
+  expect(claim('https://h.example/%zz')).toMatchObject({ reason: 'IssuerNotAllowed' });
+});
