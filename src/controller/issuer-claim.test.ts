@@ -33,6 +33,11 @@ describe('an issuer that another set has', () => {
 
   test('is refused to a namespace made again under the same name: its tokens still verify', () => {
     const before = [holder('https://tokens.example/identity/login', 'ns-0', 'login')];
+    const retired = before.map((ring) => ({ ...ring, retiredAt: 1 }));
+    expect(claim(undefined, retired)).toMatchObject({
+      reason: 'IssuerConflict',
+      message: expect.stringContaining('when the last of them has expired'),
+    });
     expect(claim(undefined, before)).toMatchObject({ granted: false, reason: 'IssuerConflict' });
   });
 

@@ -26,7 +26,7 @@ interface Claim {
   /** Under which the issuer service is reached; default issuers lie there. */
   readonly publicUrl: string;
   /** The keyrings that exist: who has one holds its issuer. */
-  readonly holders: readonly Pick<Keyring, 'issuer' | 'owner'>[];
+  readonly holders: readonly Pick<Keyring, 'issuer' | 'owner' | 'retiredAt'>[];
 }
 
 /**
@@ -85,13 +85,14 @@ function taken(issuer: string, { holders, namespaceUid, name }: Claim): ReadyFau
       (isWithin(issuer, held) || isWithin(held, issuer)),
   );
   if (holder === undefined) return undefined;
-  const same = canonical(holder.issuer) === canonical(issuer);
-  return {
-    reason: 'IssuerConflict',
-    message:
-      `${issuer} ${same ? 'is' : 'overlaps'} the issuer of another set, which had it first: ` +
-      'choose another host or path in a new set',
-  };
+  const how = canonical(holder.issuer) === canonical(issuer) ? 'is' : 'overlaps';
+  const message =
+    holder.retiredAt === undefined
+      ? `${issuer} ${how} the issuer of another set, which had it first: choose another host or ` +
+        'path in a new set'
+      : `${issuer} ${how} the issuer of a set that was deleted, whose tokens still verify: this ` +
+        'one begins when the last of them has expired';
+  return { reason: 'IssuerConflict', message };
 }
 
 /** Whether a URL is a prefix's own or a path below it; never a longer host or half a segment. */

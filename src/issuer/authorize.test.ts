@@ -113,7 +113,7 @@ describe('an authorization', () => {
     await expect(ask()).rejects.toMatchObject({ code: 'authorization_unavailable' });
     cluster.down = false;
     expect(await ask()).toEqual(alice);
-    expect(results).toEqual(['failed', 'allowed']);
+    expect(results).toEqual(['cached', 'cached', 'failed', 'failed', 'allowed']);
   });
 
   it('that is known outlives the API server by its seconds, then nobody may', async () => {
