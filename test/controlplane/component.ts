@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Supervised, supervise, tail } from './supervise.ts';
 
@@ -6,6 +7,7 @@ const READY_TIMEOUT = 30_000;
 const PROBE_EVERY = 25;
 /** kube-apiserver would wait a minute for the watches that it serves. */
 const RESTART_PATIENCE = 500;
+const PAUSE_PATIENCE = 1_000;
 
 /** One program of the control plane, which a test may hurt. */
 export interface Component {
@@ -15,7 +17,7 @@ export interface Component {
   readonly pid: number | undefined;
   /** Sends a signal and, for one that ends it, waits until it has ended. Default SIGKILL. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Freezes it: connections stay open and nothing answers. */
+  /** Freezes it, and returns once it stands still: connections stay open and nothing answers. */
   pause(): void;
   resume(): void;
   /** Starts it again, with the same port and data, and waits until it is ready. */
@@ -66,7 +68,10 @@ export function component(spec: ComponentSpec): Component {
       current?.signal(signal);
       if (signal === 'SIGKILL' || signal === 'SIGTERM') await current?.ended;
     },
-    pause: () => current?.signal('SIGSTOP'),
+    pause() {
+      current?.signal('SIGSTOP');
+      if (current?.pid !== undefined) waitUntilStopped(current.pid);
+    },
     resume: () => current?.signal('SIGCONT'),
     async restart() {
       await current?.end(spec.patience ?? RESTART_PATIENCE);
@@ -97,5 +102,24 @@ export async function withFreePorts<T>(start: () => Promise<T>): Promise<T> {
       const again = error instanceof StartError && error.portTaken && attempt < START_ATTEMPTS;
       if (!again) throw error;
     }
+  }
+}
+
+/** Threads stop one after another; until the last one has, something may still be answered. */
+function waitUntilStopped(pid: number): void {
+  const tasks = `/proc/${pid}/task`;
+  const deadline = performance.now() + PAUSE_PATIENCE;
+  while (existsSync(tasks) && performance.now() < deadline) {
+    const states = readdirSync(tasks).map((task) => stateOf(`${tasks}/${task}/stat`));
+    if (states.every((state) => state === 'T')) return;
+  }
+}
+
+/** proc(5): the letter after the name in brackets; a task that has ended counts as stopped. */
+function stateOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').split(') ').at(-1)?.[0];
+  } catch {
+    return 'T';
   }
 }
