@@ -64,8 +64,10 @@ class Watched extends World {
     const valid = this.#tokens.filter(
       ({ kid, expiresAt }) => expiresAt > this.now && !this.#revokedByRequest.has(kid),
     );
+    // What is served now, and every copy that its max-age still allows; `no-cache` allows none.
+    const served = this.#history.at(-1);
     const held = this.#history.filter(
-      ({ ring, to }) => to + maxAgeOf(ring) > this.now || to === this.now,
+      (one) => one === served || one.to + maxAgeOf(one.ring) > this.now,
     );
     for (const { kid } of valid) {
       for (const { ring } of held) {
