@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import { SECOND } from './api/constants.ts';
 import { Controller } from './controller/controller.ts';
 import { handOverIssuerCredentials } from './controller/issuer-credentials.ts';
@@ -7,6 +6,7 @@ import type { IssuerTlsOptions } from './controller/issuer-tls.ts';
 import { type Flags, readCommandLine, UsageError, usage } from './flags.ts';
 import { startIssuer } from './issuer/issuer.ts';
 import type { ListenerOptions } from './issuer/listeners.ts';
+import { sleep } from './kube/backoff.ts';
 import { connect, type Kube } from './kube/client.ts';
 import { CredentialsError } from './kube/errors.ts';
 import { startTelemetry } from './telemetry/http.ts';
@@ -112,7 +112,7 @@ async function connectWhenPossible(
       if (told !== error.message) log.warn({ err: error }, 'Waiting for credentials.');
       told = error.message;
     }
-    await delay(SECOND / 5, undefined, { signal }).catch(() => {});
+    await sleep(SECOND / 5, signal);
   }
   return undefined;
 }

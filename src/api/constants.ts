@@ -23,9 +23,16 @@ export const TAKEN_ID_ANNOTATION = 'signet.dev/taken-id';
 /** On a set: why the last request was refused, until another is taken. */
 export const REFUSED_ANNOTATION = 'signet.dev/refused';
 
+const SECRET_PREFIX = 'sks-';
+
 /** The Secret of a set lives in the operator's own namespace under this name. */
 export function secretName(setUid: string): string {
-  return `sks-${setUid}`;
+  return `${SECRET_PREFIX}${setUid}`;
+}
+
+/** The uid of the set whose Secret has this name; undefined for any other name. */
+export function setUidOf(secret: string): string | undefined {
+  return secret.startsWith(SECRET_PREFIX) ? secret.slice(SECRET_PREFIX.length) : undefined;
 }
 
 export const SECOND = 1_000;

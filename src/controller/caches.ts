@@ -3,7 +3,7 @@ import {
   MANAGED_BY,
   SECRET_TYPE,
   SET_NAME_LABEL,
-  secretName,
+  setUidOf,
 } from '../api/constants.ts';
 import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import type { Kube } from '../kube/client.ts';
@@ -59,9 +59,8 @@ export class Caches {
     await Promise.all(this.#all.map(({ synced }) => synced));
   }
 
-  get #all(): readonly Reflector<never>[] {
-    const all: readonly unknown[] = [this.sets, this.secrets, this.configMaps, this.namespaces];
-    return all as readonly Reflector<never>[];
+  get #all(): readonly Pick<Reflector<never>, 'run' | 'synced' | 'isSynced'>[] {
+    return [this.sets, this.secrets, this.configMaps, this.namespaces];
   }
 
   #subscribe(onChange: (key: string) => void): void {
@@ -102,8 +101,9 @@ export class Caches {
 
   /** A Secret that went together with its set is not to be written back. */
   #afterDeletion({ metadata }: SecretObject): void {
-    const owned = this.sets.list().some((set) => secretName(set.metadata.uid) === metadata.name);
-    if (!owned) this.keyrings.giveUp(metadata.name.slice(secretName('').length));
+    const uid = setUidOf(metadata.name);
+    if (uid === undefined || this.sets.list().some((set) => set.metadata.uid === uid)) return;
+    this.keyrings.giveUp(uid);
   }
 
   /** An issuer may have become free: those who were refused it are looked at again. */

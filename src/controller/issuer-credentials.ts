@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { MINUTE, SECOND } from '../api/constants.ts';
+import { sleep } from '../kube/backoff.ts';
 import type { Kube } from '../kube/client.ts';
 import type { Log } from '../telemetry/log.ts';
 import { paths } from './objects.ts';
@@ -37,7 +37,7 @@ export async function handOverIssuerCredentials(options: HandoverOptions): Promi
       if (signal.aborted) return;
       log.warn({ err: error, retryInMs: wait }, 'the issuer could not be given its token');
     }
-    await delay(wait, undefined, { signal }).catch(() => {});
+    await sleep(wait, signal);
   }
 }
 

@@ -1,4 +1,4 @@
-import { SET_NAME_LABEL, SET_NAMESPACE_LABEL, secretName } from '../api/constants.ts';
+import { SET_NAME_LABEL, SET_NAMESPACE_LABEL, setUidOf } from '../api/constants.ts';
 import { decodeKeyring } from '../keys/codec.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -62,9 +62,8 @@ export class Keyrings {
 
   /** Takes in a change of the Secrets. @returns the set concerned, `<namespace>/<name>`. */
   take({ type, object }: Change<SecretObject>): string | undefined {
-    const { name } = object.metadata;
-    if (!name.startsWith(secretName(''))) return undefined;
-    const uid = name.slice(secretName('').length);
+    const uid = setUidOf(object.metadata.name);
+    if (uid === undefined) return undefined;
     if (type === 'delete') {
       const owner = this.#ownerOf(uid, object);
       this.#held.delete(uid);

@@ -1,8 +1,8 @@
 import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { DAY, SECOND } from '../api/constants.ts';
 import { type Authority, type Certified, issueServingCertificate } from '../keys/authority.ts';
+import { sleep } from '../kube/backoff.ts';
 import type { Log } from '../telemetry/log.ts';
 
 interface ServingCertificatesOptions {
@@ -45,7 +45,7 @@ export async function handOverServingCertificates(
       wait = RETRY;
       log.warn({ err: error, retryInMs: wait }, 'the issuer could not be given its certificate');
     }
-    await delay(wait, undefined, { signal }).catch(() => {});
+    await sleep(wait, signal);
   }
 }
 

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { SECOND } from '../api/constants.ts';
+import { sleep } from '../kube/backoff.ts';
 import type { Log } from '../telemetry/log.ts';
 
 /**
@@ -37,7 +37,7 @@ export class CaFile {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.look();
-      await delay(LOOK_EVERY, undefined, { signal }).catch(() => {});
+      await sleep(LOOK_EVERY, signal);
     }
   }
 

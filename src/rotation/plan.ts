@@ -19,6 +19,7 @@ import { describe, NOTICE_AGE, type Report } from './status.ts';
 import {
   adoptPolicy,
   create,
+  dueKids,
   remember,
   replaceNext,
   restore,
@@ -156,11 +157,8 @@ function adoptSpec({ ring, policy, now }: Situation): Transition | undefined {
 
 function revokeWhatIsDue({ ring, policy, now }: Situation): Transition | undefined {
   if (policy.suspend) return undefined;
-  const due = ring.keys.filter(
-    ({ state, revokeAt }) => state === 'previous' && revokeAt !== undefined && revokeAt <= now,
-  );
-  if (due.length === 0) return undefined;
-  const kids = due.map(({ kid }) => kid);
+  const kids = dueKids(ring, now);
+  if (kids.length === 0) return undefined;
   return {
     kind: 'Revoke',
     keyring: revoke(ring, kids, now),

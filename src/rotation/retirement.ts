@@ -3,7 +3,7 @@ import { formatDuration } from '../api/duration.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import { tokensUntil } from './lifetimes.ts';
 import type { Policy, Transition } from './situation.ts';
-import { at, revoke } from './transitions.ts';
+import { at, dueKids, revoke } from './transitions.ts';
 
 /** What happens to a keyring whose set is gone; the first that applies, one a pass. */
 export type Retirement =
@@ -28,9 +28,7 @@ export function retire(
     return { do: 'discard', keyring: former, why: 'its keys went to the set made again' };
   }
   if (former.retiredAt === undefined) return { do: 'write', transition: begin(former, flags, now) };
-  const due = former.keys.filter(
-    ({ state, revokeAt }) => state === 'previous' && isPast(revokeAt, now),
-  );
+  const due = dueKids(former, now);
   const end = endOf(former, former.retiredAt);
   if (end <= now) return { do: 'discard', keyring: former, why: 'its last token has expired' };
   if (due.length > 0) return { do: 'write', transition: withoutDue(former, due, now) };
@@ -70,16 +68,11 @@ function endOf({ keys }: Keyring, retiredAt: Instant): Instant {
   return Math.max(retiredAt + cached, ...keys.map((key) => key.tokensUntil ?? 0));
 }
 
-function withoutDue(former: Keyring, due: Keyring['keys'], now: Instant): Transition {
-  const kids = due.map(({ kid }) => kid);
+function withoutDue(former: Keyring, kids: readonly string[], now: Instant): Transition {
   return {
     kind: 'Revoke',
     keyring: revoke(former, kids, now),
     confirm: false,
     notices: [],
   };
-}
-
-function isPast(time: Instant | undefined, now: Instant): boolean {
-  return time !== undefined && time <= now;
 }

@@ -196,6 +196,15 @@ export function promote(ring: Keyring, policy: Policy, now: Instant): KeyringDra
   };
 }
 
+/** The previous keys whose time to go has come. */
+export function dueKids({ keys }: Keyring, now: Instant): string[] {
+  return keys
+    .filter(
+      ({ state, revokeAt: end = Number.POSITIVE_INFINITY }) => state === 'previous' && end <= now,
+    )
+    .map(({ kid }) => kid);
+}
+
 /** Takes previous keys out of everything we publish (I6). */
 export function revoke(draft: KeyringDraft, kids: readonly string[], now: Instant): KeyringDraft {
   const gone = draft.keys
