@@ -58,6 +58,27 @@ test('what we removed does not come back by an older event or list, its successo
   expect(changes.map(({ type }) => type)).toEqual(['upsert', 'delete', 'upsert']);
 });
 
+test('the late answer of a write does not bring back what was deleted meanwhile', () => {
+  const { store, changes } = open();
+  store.put(thing(1));
+  store.deleted(thing(3));
+  store.put(thing(2));
+  expect(store.list()).toEqual([]);
+  store.put(thing(4, 'second'));
+  store.retain([], '6');
+  store.put(thing(5, 'second'));
+  expect(store.list()).toEqual([]);
+  expect(changes.map(({ type }) => type)).toEqual(['upsert', 'delete', 'upsert', 'delete']);
+});
+
+test('what a selector left out for a while comes back by a newer version', () => {
+  const { store } = open();
+  store.put(thing(1));
+  store.deleted(thing(2));
+  store.put(thing(3));
+  expect(store.list()).toEqual([thing(3)]);
+});
+
 test('a list deletes what it lacks, but not what is newer than it', () => {
   const { store, changes } = open();
   store.put(thing(1, 'old', 'old'));

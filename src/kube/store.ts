@@ -1,4 +1,5 @@
 import type { Log } from './log.ts';
+import { RecentMap } from './recent-map.ts';
 
 /** What every Kubernetes object has, whoever made its type. */
 export interface StoredObject {
@@ -14,6 +15,11 @@ export type Change<T> =
   | { readonly type: 'upsert'; readonly object: T; readonly previous?: T }
   | { readonly type: 'delete'; readonly object: T };
 
+/** So many deletions are remembered: more than answers can be on their way at once. */
+const REMEMBERED_DELETIONS = 4_096;
+/** Of what we deleted ourselves, until the server tells the version of that. */
+const ANY_VERSION = 2n ** 64n;
+
 /**
  * Objects by namespace and name. What is newer wins, whichever way it came: a write's own answer, a
  * list or a watch may overtake each other. resourceVersions of one collection compare as integers.
@@ -21,8 +27,12 @@ export type Change<T> =
 export class Store<T extends StoredObject> {
   readonly #log: Log;
   readonly #objects = new Map<string, T>();
-  /** uids that we know to be gone, though an older event or list may still show them. */
-  readonly #gone = new Set<string>();
+  /**
+   * By uid, the version as of which an object is gone: an older event, an older list, or the late
+   * answer of a write from before the deletion may still show it. It may come back by a newer
+   * version, where a selector left it out for a while.
+   */
+  readonly #gone = new RecentMap<string, bigint>(REMEMBERED_DELETIONS);
   readonly #handlers = new Set<(change: Change<T>) => void>();
 
   constructor(log: Log) {
@@ -45,7 +55,7 @@ export class Store<T extends StoredObject> {
   put(object: T): void {
     const key = keyOf(object);
     const previous = this.#objects.get(key);
-    if (this.#gone.has(uidOf(object))) return;
+    if (versionOf(object) <= (this.#gone.get(uidOf(object)) ?? -1n)) return;
     if (previous !== undefined && versionOf(object) <= versionOf(previous)) return;
     this.#objects.set(key, object);
     this.#notify({ type: 'upsert', object, ...(previous === undefined ? {} : { previous }) });
@@ -55,7 +65,7 @@ export class Store<T extends StoredObject> {
   remove(object: T): void {
     const held = this.#objects.get(keyOf(object));
     if (held === undefined || uidOf(held) !== uidOf(object)) return;
-    this.#gone.add(uidOf(object));
+    this.#gone.set(uidOf(object), ANY_VERSION);
     this.#objects.delete(keyOf(object));
     this.#notify({ type: 'delete', object: held });
   }
@@ -63,7 +73,7 @@ export class Store<T extends StoredObject> {
   /** The server says that it is deleted. @param last its last state, where that could be read. */
   deleted(object: StoredObject, last?: T): void {
     const held = this.#objects.get(keyOf(object));
-    this.#gone.delete(uidOf(object));
+    this.#gone.set(uidOf(object), versionOf(object));
     if (held === undefined || versionOf(held) > versionOf(object)) return;
     this.#objects.delete(keyOf(object));
     this.#notify({ type: 'delete', object: last ?? held });
@@ -72,13 +82,12 @@ export class Store<T extends StoredObject> {
   /** A whole list as of a version: what is not in it, and not newer than it, is gone. */
   retain(listed: readonly StoredObject[], version: string): void {
     const keys = new Set(listed.map(keyOf));
-    const uids = new Set(listed.map(uidOf));
     for (const [key, held] of this.#objects) {
       if (keys.has(key) || versionOf(held) > BigInt(version)) continue;
+      this.#gone.set(uidOf(held), BigInt(version));
       this.#objects.delete(key);
       this.#notify({ type: 'delete', object: held });
     }
-    for (const uid of this.#gone) if (!uids.has(uid)) this.#gone.delete(uid);
   }
 
   #notify(change: Change<T>): void {
