@@ -41,8 +41,18 @@ export interface StackOptions {
   readonly main?: string;
   /** Given to both, such as `--log-level=debug`. */
   readonly args?: readonly string[];
+  /** Where a process finds the API server, such as a proxy; default: the API server itself. */
+  readonly servers?: ByRole<string>;
+  /** Added to the environment of a process. */
+  readonly env?: ByRole<Readonly<Record<string, string>>>;
   /** Where `controller.log` and `issuer.log` go; default: the control plane's folder. */
   readonly logDirectory?: string;
+}
+
+/** Something for each of the two. */
+interface ByRole<T> {
+  readonly controller?: T;
+  readonly issuer?: T;
 }
 
 export interface StackProcess extends Component {
@@ -58,6 +68,13 @@ export interface Replica extends StackProcess {
   readonly plainUrl: string;
 }
 
+/** What may be different for one process. */
+interface Surroundings {
+  /** Where it finds the API server. */
+  readonly server?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export interface Stack {
   readonly controlPlane: ControlPlane;
   /** Where `/<namespace>/<name>` answers. */
@@ -71,7 +88,9 @@ export interface Stack {
   readonly controller: StackProcess;
   readonly issuer: Replica;
   /** Another issuer beside the first. @param flags win over those of the first. */
-  replica(name: string, flags: readonly string[]): Promise<Replica>;
+  replica(name: string, flags: readonly string[], place?: Surroundings): Promise<Replica>;
+  /** Another controller beside the first; `restart()` starts it. */
+  secondController(name: string, place?: Surroundings): Promise<StackProcess>;
   stop(): Promise<void>;
 }
 
@@ -120,10 +139,13 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     logDirectory: options.logDirectory ?? controlPlane.dir,
     main: options.main ?? join(ROOT, 'src', 'main.ts'),
   };
-  const replica = async (name: string, more: readonly string[]): Promise<Replica> => {
+  const { servers = {}, env = {} } = options;
+  const ofIssuer = surroundings(servers.issuer, env.issuer);
+  const ofController = surroundings(servers.controller, env.controller);
+  const replica: Stack['replica'] = async (name, more, around = ofIssuer) => {
     const address = `127.0.0.1:${await freePort()}`;
     const plainAddress = `127.0.0.1:${await freePort()}`;
-    const started = await signet(place, name, [
+    const started = await signet({ ...place, ...around }, name, [
       ...['issuer', ...flags, '--credentials-dir', issuerCredentials],
       ...['--plain-listen-address', plainAddress, '--drain-delay', '0s'],
       ...(tls ? ['--listen-address', address, '--tls-dir', issuerTls] : [PLAIN]),
@@ -134,14 +156,16 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
   };
   const issuer = await replica('issuer', []);
   const { url: issuerUrl, plainUrl } = issuer;
-  const controller = await signet(place, 'controller', [
-    ...['controller', ...flags],
-    ...['--public-url', options.publicUrl ?? issuerUrl],
-    ...['--credentials-dir', credentials],
-    ...['--issuer-service-account', SERVICE_ACCOUNTS.issuer],
-    ...['--issuer-credentials-dir', issuerCredentials],
-    ...(tls ? ['--issuer-tls-dir', issuerTls, '--issuer-dns-names', 'localhost'] : []),
-  ]);
+  const secondController: Stack['secondController'] = (name, around = ofController) =>
+    signet({ ...place, ...around }, name, [
+      ...['controller', ...flags],
+      ...['--public-url', options.publicUrl ?? issuerUrl],
+      ...['--credentials-dir', credentials],
+      ...['--issuer-service-account', SERVICE_ACCOUNTS.issuer],
+      ...['--issuer-credentials-dir', issuerCredentials],
+      ...(tls ? ['--issuer-tls-dir', issuerTls, '--issuer-dns-names', 'localhost'] : []),
+    ]);
+  const controller = await secondController('controller');
   const processes = [controller, issuer];
   const stop = async (): Promise<void> => {
     renewal.stop();
@@ -154,12 +178,12 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     throw failed.reason;
   }
   const running = { controlPlane, issuerUrl, plainUrl, namespace: NAMESPACE, controller, issuer };
-  if (!tls) return { ...running, replica, stop };
+  if (!tls) return { ...running, replica, secondController, stop };
   const caFile = join(dir, 'ca.crt');
   const bundle = await readAuthority(controlPlane);
   writeFileSync(caFile, bundle);
   if (options.trust ?? true) trust(bundle);
-  return { ...running, caFile, replica, stop };
+  return { ...running, caFile, replica, secondController, stop };
 }
 
 async function readAuthority({ kubectl }: ControlPlane): Promise<string> {
@@ -177,24 +201,28 @@ async function end(process: Component): Promise<void> {
   clearTimeout(late);
 }
 
-interface Place {
+function surroundings(server?: string, env?: Surroundings['env']): Surroundings {
+  return { ...(server !== undefined && { server }), ...(env !== undefined && { env }) };
+}
+
+interface Place extends Surroundings {
   readonly controlPlane: ControlPlane;
   readonly logDirectory: string;
   readonly main: string;
 }
 
 async function signet(
-  { controlPlane, logDirectory, main }: Place,
+  { controlPlane, logDirectory, main, server = controlPlane.server, env = {} }: Place,
   name: string,
   args: readonly string[],
 ): Promise<StackProcess> {
   const metrics = `127.0.0.1:${await freePort()}`;
-  const { hostname, port } = new URL(controlPlane.server);
+  const { hostname, port } = new URL(server);
   const program = component({
     name: `the ${name}`,
     command: process.execPath,
     args: [main, ...args, '--metrics-address', metrics],
-    env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+    env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port, ...env },
     logFile: join(logDirectory, `${name}.log`),
     patience: GRACEFUL_STOP,
     ready: async () => (await fetch(`http://${metrics}/readyz`)).ok,
