@@ -1,0 +1,108 @@
+/** Where the e2e runs: a cluster that somebody gave, or one of kind that is deleted afterwards. */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { findClients, type InvokeOptions, invoke, type Output } from '../controlplane/clients.ts';
+import { temporaryDirectory } from '../controlplane/supervise.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const KIND_CLUSTER = 'signet-e2e';
+
+export interface Site {
+  kubectl(args: readonly string[], options?: InvokeOptions): Promise<Output>;
+  helm(args: readonly string[], options?: InvokeOptions): Promise<Output>;
+  /** Builds `context` under this tag and brings it to the nodes. */
+  image(tag: string, context: string): Promise<void>;
+  /** A tag that was never used: a node that has an older image of that name would run that one. */
+  readonly tag: string;
+  leave(): Promise<void>;
+}
+
+/** What is missing for a run, and what to type instead. */
+export class NoClusterError extends Error {
+  override readonly name = 'NoClusterError';
+}
+
+const HOW_TO_GIVE =
+  "give a cluster instead: KUBECONFIG=<file> E2E_LOAD_IMAGE='<command that takes an image to its nodes>' npm run e2e";
+
+/**
+ * `KUBECONFIG` and `E2E_LOAD_IMAGE` name a cluster and the command that brings an image to it;
+ * `E2E_BUILD_ARGS` is given to `docker build`.
+ *
+ * @throws NoClusterError saying what to set or to install.
+ */
+export async function findSite(env: NodeJS.ProcessEnv = process.env): Promise<Site> {
+  const { KUBECONFIG, E2E_LOAD_IMAGE, E2E_BUILD_ARGS = '' } = env;
+  await present('docker', ['version'], 'Docker is needed to build the image: start it');
+  if (KUBECONFIG && E2E_LOAD_IMAGE) {
+    return site(KUBECONFIG, E2E_LOAD_IMAGE, E2E_BUILD_ARGS, async () => undefined);
+  }
+  if (E2E_LOAD_IMAGE)
+    throw new NoClusterError('E2E_LOAD_IMAGE is set, KUBECONFIG is not: set both');
+  if (KUBECONFIG) {
+    throw new NoClusterError(
+      "KUBECONFIG is set, E2E_LOAD_IMAGE is not: set it to the command that takes an image to the nodes, such as 'kind load docker-image' (or unset both for a kind cluster)",
+    );
+  }
+  return kindSite(E2E_BUILD_ARGS);
+}
+
+async function kindSite(buildArgs: string): Promise<Site> {
+  await present('kind', ['version'], `kind is not installed: install it, or ${HOW_TO_GIVE}`);
+  const folder = temporaryDirectory('signet-kind-');
+  const kubeconfig = join(folder.path, 'kubeconfig');
+  const named = ['--name', KIND_CLUSTER, '--kubeconfig', kubeconfig];
+  const leave = async (): Promise<void> => {
+    await run('kind', ['delete', 'cluster', ...named]);
+    folder.remove();
+  };
+  try {
+    await run('kind', ['create', 'cluster', ...named, '--wait', '120s']);
+  } catch (error) {
+    await leave();
+    throw new NoClusterError(
+      `kind made no cluster (it pulls the image of its node from a registry): ${HOW_TO_GIVE}`,
+      { cause: error },
+    );
+  }
+  return site(kubeconfig, `kind load docker-image --name ${KIND_CLUSTER}`, buildArgs, leave);
+}
+
+async function site(
+  kubeconfig: string,
+  load: string,
+  buildArgs: string,
+  leave: () => Promise<void>,
+): Promise<Site> {
+  const clients = await findClients();
+  const env = { ...process.env, KUBECONFIG: kubeconfig };
+  return {
+    kubectl: (args, options) => invoke(clients.kubectl, args, env, options),
+    helm: (args, options) => invoke(clients.helm, args, env, options),
+    async image(tag, context) {
+      await run('docker', ['build', ...words(buildArgs), '-t', tag, context]);
+      // As a shell would: a command of several words, then the image.
+      await run('sh', ['-c', `${load} "$1"`, 'load', tag]);
+    },
+    tag: `e2e-${randomBytes(4).toString('hex')}`,
+    leave,
+  };
+}
+
+function words(text: string): readonly string[] {
+  return text.split(/\s+/).filter((word) => word !== '');
+}
+
+async function run(program: string, args: readonly string[]): Promise<Output> {
+  return invoke(program, args, process.env, { cwd: ROOT });
+}
+
+async function present(program: string, args: readonly string[], otherwise: string): Promise<void> {
+  try {
+    await promisify(execFile)(program, args);
+  } catch (error) {
+    throw new NoClusterError(otherwise, { cause: error });
+  }
+}
