@@ -173,7 +173,8 @@ export class Controller {
     const { clock } = this.#options;
     const { observed, policy, set } = view;
     const now = clock();
-    const { intake, transition, discard, report: said, recheckAt } = plan(observed, policy, now);
+    const time = { now, stamp: now };
+    const { intake, transition, discard, report: said, recheckAt } = plan(observed, policy, time);
     if (intake !== undefined && set !== undefined) {
       return await this.#apply.intake(set, intake);
     }
@@ -185,7 +186,7 @@ export class Controller {
     const failure = await this.#publish(view);
     if (failure === 'changed') return undefined;
     const after = failure === undefined ? view : (look() ?? view);
-    const settled = failure === undefined ? said : plan(after.observed, policy, now).report;
+    const settled = failure === undefined ? said : plan(after.observed, policy, time).report;
     if (set !== undefined && settled !== undefined) {
       await report(set, settled, now, { write: this.#write, cache: this.#caches.sets });
     }

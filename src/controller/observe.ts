@@ -39,7 +39,7 @@ export function observe(namespace: string, name: string, sources: Sources): View
       reason: 'KeysNotCreated',
       message: 'The set was deleted',
     } as const;
-    return { observed: { former: named, claim, publishers: [] }, policy };
+    return { observed: { former: named, claim, publishers: [], replicas: [] }, policy };
   }
   const home = caches.namespaces.get(undefined, namespace);
   if (home?.metadata.uid === undefined) return undefined;
@@ -60,6 +60,7 @@ export function observe(namespace: string, name: string, sources: Sources): View
       holders: caches.keyrings.holders(),
     }),
     publishers: publishersOf(set, held?.keyring, sources.publications),
+    replicas: [],
     ...(held?.keyring === undefined ? {} : { keyring: held.keyring }),
     ...(fault === undefined ? {} : { keyringFault: fault }),
     ...(lost === undefined ? {} : { lostKeyring: lost }),

@@ -13,6 +13,7 @@ import {
   type ObservedSet,
   type Policy,
   type Situation,
+  type Time,
   type Transition,
 } from './situation.ts';
 import { describe, NOTICE_AGE, type Report } from './status.ts';
@@ -59,13 +60,14 @@ const RULES: readonly ((situation: Situation) => Transition | undefined)[] = [
  * Decides. Pure: the cluster, the time and the flags are arguments, keys to be made are left as
  * shapes. Asked twice, it answers the same.
  *
- * @param now Unix milliseconds.
+ * @param time Unix milliseconds.
  */
-export function plan(observed: Observed, policy: Policy, now: Instant): Plan {
+export function plan(observed: Observed, policy: Policy, time: Time): Plan {
+  const { now } = time;
   const former = planFormer(observed, policy, now);
   if (former.transition !== undefined || former.discard !== undefined) return former;
   if (observed.set === undefined) return former;
-  const own = planSet(observed.set, observed, policy, now);
+  const own = planSet(observed.set, observed, policy, time);
   return { ...own, ...recheck([own.recheckAt, former.recheckAt]) };
 }
 
@@ -84,10 +86,10 @@ function planFormer(observed: Observed, policy: Policy, now: Instant): Plan {
   return recheck(waits);
 }
 
-function planSet(set: ObservedSet, observed: Observed, policy: Policy, now: Instant): Plan {
+function planSet(set: ObservedSet, observed: Observed, policy: Policy, time: Time): Plan {
   const { keyring: ring } = observed;
-  if (ring === undefined) return planWithoutKeys(set, observed, policy, now);
-  const situation: Situation = { set, ring, observed, policy, now };
+  if (ring === undefined) return planWithoutKeys(set, observed, policy, time.now);
+  const situation: Situation = { set, ring, observed, policy, ...time };
   const intake = takeRequests(set, ring);
   if (intake !== undefined) {
     const notices = [...intake.notices, ...announceWait(intake, situation)];

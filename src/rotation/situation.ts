@@ -68,6 +68,36 @@ export interface Publisher {
   readonly fault?: { readonly reason: ReasonOf<'Published'>; readonly message: string };
 }
 
+/** A replica of the issuer that has not lapsed, as its Lease tells (design section 2). */
+export interface Replica {
+  /** As people know it: `issuer <pod>`; stands in `blockedBy`. */
+  readonly name: string;
+  /** Whether it serves the keyring as observed here, or a newer one. */
+  readonly hasLoaded: boolean;
+  /** Why it cannot load it, where it says so. */
+  readonly fault?: string;
+}
+
+/** What `signet.dev/restore=<secret>` names: read live. */
+export interface Backup {
+  readonly secret: string;
+  /** When it can be used. */
+  readonly keyring?: Keyring;
+  /** Why it cannot be used, and what to type instead. */
+  readonly fault?: string;
+}
+
+/**
+ * Two readings of one clock, Unix milliseconds. They differ only after a jump, so that a jump never
+ * shortens a wait (I16).
+ */
+export interface Time {
+  /** The earlier of wall clock and start + monotonic elapsed: what deadlines are compared with. */
+  readonly now: Instant;
+  /** The later of the two: what is written as the time of something, and deadlines count from. */
+  readonly stamp: Instant;
+}
+
 /** Everything a plan is made from; gathered once (`observe`), never changed. */
 export interface Observed {
   /** Absent: the set was deleted. */
@@ -82,15 +112,23 @@ export interface Observed {
   readonly former: readonly Keyring[];
   readonly claim: IssuerClaim;
   readonly publishers: readonly Publisher[];
+  /** Replicas of the issuer that have not lapsed. Empty: none runs, ConfigMaps alone decide. */
+  readonly replicas: readonly Replica[];
+  /**
+   * By how much, in milliseconds, the wall clock and the API server's `Date` differ; present only
+   * while that is more than S. Whoever observes it plans anew when it changes.
+   */
+  readonly clockSkew?: number;
+  /** Present while a request names one (`signet.dev/restore`). */
+  readonly backup?: Backup;
 }
 
 /** Everything a rule may look at, once the set has a keyring. */
-export interface Situation {
+export interface Situation extends Time {
   readonly set: ObservedSet;
   readonly ring: Keyring;
   readonly observed: Observed;
   readonly policy: Policy;
-  readonly now: Instant;
 }
 
 /** A key that apply has to generate; its kid is known only then. */

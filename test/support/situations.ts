@@ -8,6 +8,7 @@ import type {
   ObservedSet,
   Policy,
   Publisher,
+  Replica,
 } from '../../src/rotation/situation.ts';
 import { isMade } from '../../src/rotation/transitions.ts';
 
@@ -65,6 +66,8 @@ export class World {
   claim: Observed['claim'] = { granted: true, issuer: 'https://login.example', source: 'spec' };
   /** ConfigMaps that lag behind carry only these kids; absent: they follow at once. */
   lagging: Publisher[] = [];
+  /** Replicas of the issuer; none: ConfigMaps alone decide. */
+  replicas: readonly Replica[] = [];
   /** Reasons of everything that was told, oldest first. */
   readonly told: string[] = [];
   readonly #uids = (function* () {
@@ -118,7 +121,7 @@ export class World {
   }
 
   plan(): Plan {
-    return plan(this.observed(), this.policy, this.now);
+    return plan(this.observed(), this.policy, { now: this.now, stamp: this.now });
   }
 
   observed(): Observed {
@@ -129,6 +132,7 @@ export class World {
       former,
       claim,
       publishers: this.lagging,
+      replicas: this.replicas,
     };
   }
 
