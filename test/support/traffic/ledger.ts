@@ -1,0 +1,39 @@
+import type { RefusedToken, Tally } from './messages.ts';
+
+/** What may be refused, and what may not be accepted, because somebody asked for it. */
+export class Ledger {
+  readonly #revoked = new Map<string, { readonly from: number; readonly everywhere: number }>();
+  readonly #forced = new Map<string, number>();
+
+  /**
+   * A key was revoked by request.
+   *
+   * @param from - when it was asked for, Unix ms: from then on its tokens may be refused.
+   * @param everywhere - from then on they have to be.
+   */
+  revoked(kid: string, from: number, everywhere: number): void {
+    this.#revoked.set(kid, { from, everywhere });
+  }
+
+  /** A key signs that verifiers have not seen: until then they may refuse its tokens. */
+  forced(kid: string, until: number): void {
+    this.#forced.set(kid, until);
+  }
+
+  /** The refusals that break the promise (I1). */
+  wronglyRefused({ refused }: Pick<Tally, 'refused'>): readonly RefusedToken[] {
+    return refused.filter(({ kid, at }) => {
+      const { from = Number.POSITIVE_INFINITY } = this.#revoked.get(kid) ?? {};
+      return at < from && at >= (this.#forced.get(kid) ?? 0);
+    });
+  }
+
+  /** The revoked keys of which a token verified when every copy of the JWKS had to be without. */
+  wronglyAccepted({ lastVerified }: Pick<Tally, 'lastVerified'>): readonly string[] {
+    return [...this.#revoked].flatMap(([kid, { everywhere }]) =>
+      Object.entries(lastVerified[kid] ?? {})
+        .filter(([, at]) => at > everywhere)
+        .map(([verifier, at]) => `${kid} by ${verifier}, ${at - everywhere} ms late`),
+    );
+  }
+}
