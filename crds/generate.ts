@@ -7,6 +7,7 @@ import { renderChartTemplate } from './generator/chart.ts';
 import { renderReference } from './generator/reference.ts';
 import { readResource } from './generator/schema.ts';
 import { renderTypes } from './generator/types.ts';
+import { renderValues } from './generator/values.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const CRD = new URL('crds/signet.dev_signingkeysets.yaml', ROOT);
@@ -16,6 +17,9 @@ const outputs: Readonly<Record<string, string>> = {
   'src/api/signingkeyset.generated.ts': await renderTypes(resource),
   'docs/api-reference.md': renderReference(resource),
   'charts/signet/templates/crd.yaml': renderChartTemplate(await readFile(CRD, 'utf8')),
+  'charts/signet/README.md': renderValues(
+    await readFile(new URL('charts/signet/values.yaml', ROOT), 'utf8'),
+  ),
 };
 
 const check = process.argv.includes('--check');

@@ -17,6 +17,15 @@
 {{ include "signet.fullname" . }}-issuer
 {{- end }}
 
+{{/* As the API server names the accounts. */}}
+{{- define "signet.controllerUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "signet.controller" . }}
+{{- end }}
+
+{{- define "signet.issuerUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "signet.issuer" . }}
+{{- end }}
+
 {{- define "signet.publicUrl" -}}
 {{- with .Values.publicUrl -}}
 {{- if not (regexMatch `^https?://[^/?#@\s]+(/[^/?#\s]+)*$` .) -}}
@@ -29,6 +38,19 @@ https://{{ include "signet.issuer" . }}.{{ .Release.Namespace }}.svc{{ if ne $po
 {{- end -}}
 {{- end }}
 
+{{/* Without port. */}}
+{{- define "signet.publicHost" -}}
+{{- (urlParse (include "signet.publicUrl" .)).hostname -}}
+{{- end }}
+
+{{/* The host of publicUrl, and those given: what leads to the issuer from outside. JSON. */}}
+{{- define "signet.hosts" -}}
+{{- if not .root.Values.publicUrl -}}
+{{- fail (printf "%s.enabled needs publicUrl, whose host it is for: type one such as https://tokens.example.com" .name) -}}
+{{- end -}}
+{{- prepend .more (include "signet.publicHost" .root) | uniq | toJson -}}
+{{- end }}
+
 {{/* What the Service is called inside the cluster, with commas. */}}
 {{- define "signet.dnsNames" -}}
 {{- $name := include "signet.issuer" . -}}
@@ -36,9 +58,19 @@ https://{{ include "signet.issuer" . }}.{{ .Release.Namespace }}.svc{{ if ne $po
 {{- printf "%s,%s,%s.svc,%s.svc.cluster.local" $name $full $full $full -}}
 {{- end }}
 
-{{/* The value of the name given, if it is a duration that the operator reads. */}}
+{{/* The Secret with the issuer's certificate; empty where the controller makes one. */}}
+{{- define "signet.tlsSecret" -}}
+{{- if and .Values.tls.certManager.enabled (not .Values.tls.secretName) -}}
+{{- include "signet.issuer" . }}-tls
+{{- else -}}
+{{- .Values.tls.secretName -}}
+{{- end -}}
+{{- end }}
+
+{{/* The value at the path given, if it is a duration that the operator reads. */}}
 {{- define "signet.duration" -}}
-{{- $value := index .root.Values .name -}}
+{{- $value := .root.Values -}}
+{{- range splitList "." .name }}{{ $value = index $value . }}{{ end -}}
 {{- if not (regexMatch `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$` $value) -}}
 {{- fail (printf "%s %q is not a duration: type a number with a unit, such as 5m or 1h30m" .name $value) -}}
 {{- end -}}
@@ -66,9 +98,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: {{ .Chart.Name }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
-{{/* What every container may do: nothing (Pod Security Standard "restricted"). */}}
+{{/* What the pod and every container may do: nothing (Pod Security Standard "restricted"). */}}
+{{- define "signet.podSecurityContext" -}}
+runAsNonRoot: true
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
 {{- define "signet.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
 capabilities:
@@ -76,8 +116,17 @@ capabilities:
 readOnlyRootFilesystem: true
 {{- end }}
 
-{{/* Of a container whose telemetry listens on the port named. */}}
+{{/*
+Of a container whose telemetry listens on the port named. /healthz is answered by every process
+whose event loop turns, /readyz by one that can do its work. So a pod is restarted for a loop that
+is stuck and for nothing else; one that waits for a permission or for the API server only waits.
+*/}}
 {{- define "signet.probes" -}}
+startupProbe:
+  httpGet: { path: /healthz, port: {{ . }} }
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
 livenessProbe:
   httpGet: { path: /healthz, port: {{ . }} }
   periodSeconds: 10
@@ -87,4 +136,14 @@ readinessProbe:
   httpGet: { path: /readyz, port: {{ . }} }
   periodSeconds: 5
   timeoutSeconds: 5
+{{- end }}
+
+{{/* The duration at the path given, in whole seconds. */}}
+{{- define "signet.seconds" -}}
+{{- $units := dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll `[0-9.]+(ms|s|m|h)` (include "signet.duration" .) -1 -}}
+{{- $sum = addf $sum (mulf (float64 (regexFind `[0-9.]+` .)) (get $units (regexFind `[a-z]+` .))) -}}
+{{- end -}}
+{{- int64 $sum -}}
 {{- end }}
