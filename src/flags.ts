@@ -35,6 +35,8 @@ const FLAGS = {
     default: '5s',
     only: 'issuer',
   },
+  'pod-name': { help: 'its pod: the name of its Lease', default: '', only: 'issuer' },
+  'pod-uid': { help: 'with which the Lease goes', default: '', only: 'issuer' },
   'metrics-address': { help: 'host:port of /healthz, /readyz, /metrics', default: '0.0.0.0:9090' },
   'clock-skew': { help: 'S: how far clocks may differ', default: '5m' },
   'max-staleness': { help: 'R: how long an issuer signs on what it last confirmed', default: '1h' },

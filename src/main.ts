@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { SECOND } from './api/constants.ts';
 import { Controller } from './controller/controller.ts';
 import { handOverIssuerCredentials } from './controller/issuer-credentials.ts';
@@ -6,6 +6,7 @@ import type { IssuerTlsOptions } from './controller/issuer-tls.ts';
 import { type Flags, readCommandLine, UsageError, usage } from './flags.ts';
 import { startIssuer } from './issuer/issuer.ts';
 import type { ListenerOptions } from './issuer/listeners.ts';
+import type { ReplicaIdentity } from './issuer/replica-lease.ts';
 import { sleep } from './kube/backoff.ts';
 import { connect, type Kube } from './kube/client.ts';
 import { CredentialsError } from './kube/errors.ts';
@@ -71,6 +72,7 @@ async function runIssuer(context: Context): Promise<void> {
   const registry = createRegistry();
   const options = {
     namespace: flags.text('namespace'),
+    replica: replica(flags),
     listeners: listeners(flags),
     drainDelay: flags.duration('drain-delay'),
     ...protocolFlags(flags),
@@ -129,6 +131,16 @@ function protocolFlags(flags: Flags): { clockSkew: number; maxStaleness: number 
     clockSkew: flags.duration('clock-skew'),
     maxStaleness: flags.duration('max-staleness'),
   };
+}
+
+/** Outside of a pod: a name that no other process here has, and no owner. */
+function replica(flags: Flags): ReplicaIdentity {
+  const uid = flags.text('pod-uid');
+  const host = hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-');
+  const name = flags.text('pod-name') || `${host}-${process.pid}`;
+  return { name, ...(uid === '' ? {} : { uid }) };
 }
 
 function certificateSource(flags: Flags): IssuerTlsOptions {

@@ -1,8 +1,11 @@
 import { SECOND } from '../api/constants.ts';
 import { backoffMs, sleep } from '../kube/backoff.ts';
 import { type Kube, METADATA_ONLY } from '../kube/client.ts';
+import { skewBetween } from '../kube/skew.ts';
 import type { StoredObject } from '../kube/store.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Holding, Stamp } from './keyrings.ts';
+import { unavailable } from './locate.ts';
 import { Refusal } from './refusals.ts';
 
 /** What the reflector of key Secrets knows. */
@@ -29,16 +32,16 @@ export interface FreshnessOptions {
   readonly log: Log;
   /** Told the time, in Unix milliseconds, of which each confirmation is. */
   readonly onConfirmed: (at: number) => void;
-  /** Told that the copy stays behind what is listed: its watch is dead, though it looks quiet. */
+  /** Told that the copy is not of what is listed: its watch is dead, though it looks quiet. */
   readonly onBehind: () => void;
+  /** Told how far our clock and the API server's are apart, in milliseconds. */
+  readonly onSkew: (ms: number) => void;
 }
 
 const RETRY = { baseMs: 200, maxMs: 15 * SECOND, jitter: 0.5 };
 const LONGEST_LIST = 10 * SECOND;
 /** An event may be on its way when the list is made; after so many tries it is not. */
 const BEHIND_FOR_GOOD = 3;
-/** An HTTP date has whole seconds. */
-const DATE_RESOLUTION = SECOND;
 
 /**
  * Whether this replica may sign (I14): what it holds was confirmed, within R, by a list that the
@@ -46,17 +49,22 @@ const DATE_RESOLUTION = SECOND;
  */
 export class Freshness {
   readonly #options: FreshnessOptions;
-  #confirmed: { readonly wall: number; readonly monotonic: number } | undefined;
+  #confirmed: Stamp | undefined;
   #skew = 0;
 
   constructor(options: FreshnessOptions) {
     this.#options = options;
   }
 
+  /** When what is held was last confirmed; undefined before the first time. */
+  get confirmed(): Stamp | undefined {
+    return this.#confirmed;
+  }
+
   /** Since what is held was confirmed, in milliseconds; the larger of wall and monotonic time. */
-  age(): number {
-    if (this.#confirmed === undefined) return Number.POSITIVE_INFINITY;
-    const { wall, monotonic } = this.#confirmed;
+  age(confirmed = this.#confirmed): number {
+    if (confirmed === undefined) return Number.POSITIVE_INFINITY;
+    const { wall, monotonic } = confirmed;
     return Math.max(this.#options.clock() - wall, performance.now() - monotonic);
   }
 
@@ -73,10 +81,19 @@ export class Freshness {
     return true;
   }
 
-  /** @throws Refusal `replica_lapsed`. */
-  require(): void {
-    if (this.check() === true) return;
-    throw new Refusal('replica_lapsed', 'Ask again; another replica may answer.');
+  /**
+   * Whether this may sign, as far as it depends on how old it is (I14): the last good copy of a
+   * damaged Secret counts from when it was last confirmed itself.
+   * @throws Refusal `replica_lapsed`, `keyring_unavailable`.
+   */
+  require({ kept }: Pick<Holding, 'kept'>): void {
+    if (this.check() !== true) {
+      throw new Refusal('replica_lapsed', 'Ask again; another replica may answer.');
+    }
+    if (kept === undefined) return;
+    const { confirmed } = kept;
+    const isOld = confirmed === undefined || this.age(confirmed) >= this.#options.maxStaleness;
+    if (isOld) throw unavailable();
   }
 
   /** Confirms every R/4 until the signal aborts; a failure is tried again sooner. Never rejects. */
@@ -105,6 +122,7 @@ export class Freshness {
   async #confirm(signal: AbortSignal): Promise<boolean> {
     const { kube, path, query, copy, clock, log, maxStaleness } = this.#options;
     const [wall, monotonic] = [clock(), performance.now()];
+    const seenBefore = BigInt(copy.lastSeenResourceVersion ?? 0);
     // Without a resourceVersion the answer is consistent: not older than the question.
     const { body, date } = await kube.request('GET', path, {
       query,
@@ -112,8 +130,15 @@ export class Freshness {
       signal,
       timeoutMs: Math.min(LONGEST_LIST, maxStaleness / 4),
     });
-    this.#skew = date === undefined ? 0 : apart(date.getTime(), wall, clock());
+    this.#skew = date === undefined ? 0 : skewBetween(date, wall, clock());
+    this.#options.onSkew(this.#skew);
     const listing = asListing(body);
+    if (BigInt(listing.resourceVersion) < seenBefore) {
+      // A consistent list is not older than what was seen before it: history began anew, as when
+      // etcd was restored. Nothing that is held says anything about it.
+      this.#options.onBehind();
+      return false;
+    }
     if (!holds(copy, listing)) {
       log.debug({ resourceVersion: listing.resourceVersion }, 'The watch is behind the list.');
       return false;
@@ -122,11 +147,6 @@ export class Freshness {
     this.#options.onConfirmed(wall);
     return true;
   }
-}
-
-/** How far `date`, given between `from` and `until`, is outside of that time. */
-function apart(date: number, from: number, until: number): number {
-  return Math.max(0, from - (date + DATE_RESOLUTION), date - until);
 }
 
 /** Whether the copy has everything that the list shows, or something newer. */

@@ -32,15 +32,15 @@ export async function issue(
   const current = asked.set.ring.keys.find((key) => key.state === 'current');
   let result = 'internal_error';
   try {
-    freshness.require();
+    freshness.require(asked);
     signer(asked);
     const caller = await authorizer.authorize(token, power, asked.set.ring, () =>
       refuseAfter(rates.peer.take(peerOf(response.req.socket.remoteAddress))),
     );
     refuseAfter(rates.caller.take(caller.username));
     // That took a while: what signs is in the JWKS served now, and was confirmed within R (I14).
-    freshness.require();
     const found = find();
+    freshness.require(found);
     if (!sameSet(asked, found)) throw unavailable();
     const { ring } = found.set;
     const request = read(ring, caller);

@@ -8,18 +8,25 @@ import { defineMetrics, type Registry } from '../telemetry/metrics.ts';
 import { createApp } from './app.ts';
 import { Authorizer } from './authorize.ts';
 import { Freshness } from './freshness.ts';
-import { Keyrings, type KeySecret } from './keyrings.ts';
+import { type KeySecret, type RawKeySecret, readKeySecret } from './key-secret.ts';
+import { Keyrings, type Stamp } from './keyrings.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { type ListenerOptions, openListeners } from './listeners.ts';
 import { ISSUER_METRICS } from './metrics.ts';
 import { RateLimit } from './rate-limit.ts';
+import { type ReplicaIdentity, ReplicaLease } from './replica-lease.ts';
 import { RestartableWatch } from './restartable-watch.ts';
 import { createReviewer } from './reviewer.ts';
+
+/** So many Secrets are read at once: a whole list of them would stay in memory as garbage. */
+const PAGE = 50;
 
 export interface IssuerOptions {
   readonly kube: Kube;
   /** Where the key Secrets are: the operator's own namespace. */
   readonly namespace: string;
+  /** As which it is known to the controller. */
+  readonly replica: ReplicaIdentity;
   readonly listeners: ListenerOptions;
   /** How long a replica that stops goes on serving, so that nobody sends to it any more. In ms. */
   readonly drainDelay: number;
@@ -60,7 +67,11 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     path: `/api/v1/namespaces/${namespace}/secrets`,
     query: { fieldSelector: `type=${SECRET_TYPE}` },
   };
-  const secrets = new Reflector<KeySecret>({ kube, ...source, log, clock });
+  const secrets = new Reflector<KeySecret>({
+    ...{ kube, ...source, log, clock },
+    parse: (object) => readKeySecret(object as RawKeySecret),
+    pageSize: PAGE,
+  });
   const watch = new RestartableWatch(secrets);
   const keyrings = new Keyrings();
   const recount = () => {
@@ -71,9 +82,12 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     if (oldest === undefined) metrics.oldest.remove();
     else metrics.oldest.set(oldest / SECOND);
   };
-  secrets.subscribe((change) => {
-    follow(keyrings, change, clock(), log);
-    recount();
+  const lease = new ReplicaLease({
+    ...{ kube, namespace, maxStaleness, log },
+    replica: options.replica,
+    seen: () => secrets.lastSeenResourceVersion,
+    unloadable: () => keyrings.unloadable(),
+    onWrite: (result) => metrics.leaseWrites.inc({ result }),
   });
   const freshness = new Freshness({
     kube,
@@ -83,11 +97,20 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     clockSkew,
     clock,
     log,
-    onConfirmed: (at) => metrics.confirmed.set(at / SECOND),
+    onConfirmed: (at) => {
+      metrics.confirmed.set(at / SECOND);
+      lease.confirmed(at);
+    },
+    onSkew: (ms) => metrics.skew.set(ms / SECOND),
     onBehind: () => {
       log.warn({}, 'The watch of key Secrets does not see what is listed; opening it anew.');
       watch.restart();
     },
+  });
+  secrets.subscribe((change) => {
+    follow(keyrings, change, { now: clock(), confirmed: freshness.confirmed }, log);
+    recount();
+    lease.changed();
   });
   const authorizer = new Authorizer(createReviewer(kube), monotonic, (result) =>
     metrics.reviews.inc({ result }),
@@ -118,7 +141,11 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     keyrings.expire(clock());
     recount();
   }, MINUTE).unref();
-  const following = Promise.all([watch.run(stop.signal), freshness.run(stop.signal)]);
+  const following = Promise.all([
+    watch.run(stop.signal),
+    freshness.run(stop.signal),
+    lease.run(stop.signal),
+  ]);
 
   let closed: Promise<void> | undefined;
   const close = () => {
@@ -145,13 +172,26 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
       if (stopping) return 'stopping';
       const reachable = listeners.ready();
       if (reachable !== true) return reachable;
-      return secrets.isSynced ? freshness.check() : 'the key Secrets are not read yet';
+      if (!secrets.isSynced) return 'the key Secrets are not read yet';
+      const fresh = freshness.check();
+      return fresh === true ? lease.announced() : fresh;
     },
     close,
   };
 }
 
-function follow(keyrings: Keyrings, change: Change<KeySecret>, now: number, log: Log): void {
+interface Moment {
+  readonly now: number;
+  /** When what was held until now was last confirmed. */
+  readonly confirmed: Stamp | undefined;
+}
+
+function follow(
+  keyrings: Keyrings,
+  change: Change<KeySecret>,
+  { now, confirmed }: Moment,
+  log: Log,
+): void {
   const { name = '', resourceVersion } = change.object.metadata ?? {};
   const secret = { secret: name, resourceVersion };
   if (change.type === 'delete') {
@@ -159,7 +199,7 @@ function follow(keyrings: Keyrings, change: Change<KeySecret>, now: number, log:
     log.info(secret, 'A key Secret is gone.');
     return;
   }
-  const { set, standing, damage } = keyrings.load(change.object);
+  const { set, standing, damage } = keyrings.load(change.object, confirmed);
   if (damage === undefined) {
     const kids = set?.ring.keys.map(({ kid, state }) => `${state} ${kid}`);
     log.info({ ...secret, standing, kids }, 'Loaded a keyring.');

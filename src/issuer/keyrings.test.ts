@@ -3,7 +3,8 @@ import { aKeyring, NOW } from '../../test/support/keyrings.ts';
 import { DAY, secretName } from '../api/constants.ts';
 import { encodeKeyring } from '../keys/codec.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { Keyrings, type KeySecret } from './keyrings.ts';
+import { type KeySecret, readKeySecret } from './key-secret.ts';
+import { Keyrings } from './keyrings.ts';
 import { requestedLocations } from './location.ts';
 
 function secretOf(ring: Keyring, createdAt = 0): KeySecret {
@@ -11,10 +12,15 @@ function secretOf(ring: Keyring, createdAt = 0): KeySecret {
     name,
     Buffer.from(text).toString('base64'),
   ]);
-  return {
+  return readKeySecret({
     metadata: { name: secretName(ring.owner.uid), creationTimestamp: new Date(createdAt) },
     data: Object.fromEntries(data),
-  };
+  });
+}
+
+/** The Secret of a set, of which nothing can be read. */
+function damagedSecretOf(uid: string, resourceVersion = '1'): KeySecret {
+  return readKeySecret({ metadata: { name: secretName(uid), resourceVersion }, data: {} });
 }
 
 const ring = (uid: string, changes: Partial<Keyring> = {}, name = 'login') =>
@@ -63,6 +69,31 @@ describe('a set', () => {
   });
 });
 
+describe('a damaged Secret', () => {
+  it('is named as one that could not be loaded, until it is mended or gone', async () => {
+    const good = secretOf(await ring('one'));
+    keyrings.load(good);
+    keyrings.load(damagedSecretOf('one', '7'));
+    keyrings.load(damagedSecretOf('two', '8'));
+    expect(keyrings.unloadable()).toEqual([
+      { uid: 'one', version: 7n },
+      { uid: 'two', version: 8n },
+    ]);
+    keyrings.load(good);
+    keyrings.remove(secretName('two'), 0);
+    expect(keyrings.unloadable()).toEqual([]);
+  });
+
+  it('leaves a copy as old as the confirmation before the first damage (I14)', async () => {
+    const [then, later] = [1, 2].map((at) => ({ wall: at, monotonic: at }));
+    const good = secretOf(await ring('one'));
+    expect(keyrings.load(good, then).kept).toBeUndefined();
+    keyrings.load(damagedSecretOf('one', '7'), then);
+    expect(keyrings.load(damagedSecretOf('one', '8'), later).kept).toEqual({ confirmed: then });
+    expect(keyrings.load(good, later).kept).toBeUndefined();
+  });
+});
+
 describe('the oldest signing key', () => {
   it('is looked for among sets that sign', async () => {
     expect(keyrings.oldestSigningSince()).toBeUndefined();
@@ -102,11 +133,19 @@ describe('a set whose Secret is gone', () => {
     expect(at('login.example.com')).toBe('same');
   });
 
+  it('is not kept where another Secret goes on with it', async () => {
+    keyrings.load(secretOf(await ring('former')));
+    keyrings.load(secretOf(await ring('resumed', { formerUids: ['former'] })));
+    keyrings.remove(secretName('former'), 0);
+    expect(keyrings.count()).toMatchObject({ active: 1, orphaned: 0 });
+    expect(at('login.example.com')).toBe('resumed');
+  });
+
   it('does not sign again for a damaged one in its place', async () => {
     const lost = secretOf(await ring('lost'));
     keyrings.load(lost);
     keyrings.remove(secretName('lost'), 0);
-    const { standing, damage } = keyrings.load({ ...lost, data: {} });
+    const { standing, damage } = keyrings.load(damagedSecretOf('lost'));
     expect(standing).toBe('orphaned');
     expect(damage).toMatch(/keyring.json/);
     expect(keyrings.load(lost).standing).toBe('active');

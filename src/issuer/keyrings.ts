@@ -1,20 +1,16 @@
-import { DAY, SET_NAME_LABEL, SET_NAMESPACE_LABEL, secretName } from '../api/constants.ts';
-import { decodeKeyring } from '../keys/codec.ts';
-import { KeyringDamagedError } from '../keys/damage.ts';
+import { DAY, SET_NAME_LABEL, SET_NAMESPACE_LABEL, setUidOf } from '../api/constants.ts';
+import type { Unloadable } from '../api/replica.ts';
 import type { Keyring } from '../keys/keyring.ts';
+import type { KeySecret } from './key-secret.ts';
 import { issuerLocation, type Location, nameLocation } from './location.ts';
 import { type ServedSet, serve } from './served.ts';
 
-/** What is read of a key Secret. */
-export interface KeySecret {
-  readonly metadata?: {
-    readonly name?: string;
-    readonly resourceVersion?: string;
-    readonly creationTimestamp?: Date | string;
-    readonly labels?: Readonly<Record<string, string>>;
-  };
-  /** Base64, as the API has it. */
-  readonly data?: Readonly<Record<string, string>>;
+/** A moment by two clocks: either may stand still or jump. */
+export interface Stamp {
+  /** Unix milliseconds. */
+  readonly wall: number;
+  /** Milliseconds of `performance.now()`. */
+  readonly monotonic: number;
 }
 
 /** `active` signs; `retired` and `orphaned` only go on publishing; `damaged` can do neither. */
@@ -30,6 +26,13 @@ export interface Holding {
   readonly set?: ServedSet;
   /** Why the newest version of the Secret is not in use; the last good copy is. */
   readonly damage?: string;
+  /** The resourceVersion of the Secret that is damaged. */
+  readonly damagedVersion?: bigint;
+  /**
+   * The last good copy of a damaged Secret: when it was last confirmed. What was done to the Secret
+   * since, a promotion in a newer format perhaps, cannot be known (I14).
+   */
+  readonly kept?: { readonly confirmed: Stamp | undefined };
   /** When the Secret of a set that was still signing disappeared. */
   readonly orphanedAt?: number;
 }
@@ -47,18 +50,18 @@ export class Keyrings {
   readonly #held = new Map<string, Holding>();
   readonly #at = new Map<Location, readonly Holding[]>();
 
-  /** Takes a Secret as it is now. A damaged one leaves the last good copy in use. */
-  load(secret: KeySecret): Holding {
+  /**
+   * Takes a Secret as it is now. A damaged one leaves the last good copy in use.
+   * @param confirmed when everything that is held was last confirmed.
+   */
+  load(secret: KeySecret, confirmed?: Stamp): Holding {
     const name = secret.metadata?.name ?? '';
     const before = this.#held.get(name);
-    let holding: Holding;
-    try {
-      holding = accept(name, secret);
-    } catch (error) {
-      if (!(error instanceof KeyringDamagedError || error instanceof ForeignSecretError))
-        throw error;
-      holding = keepLastCopy(name, secret, before, error.message);
-    }
+    const { content } = secret;
+    const holding =
+      'damage' in content
+        ? keepLastCopy(secret, content.damage, before, confirmed)
+        : accept(secret, content);
     this.#replace(before, holding);
     if (holding.standing === 'active') this.#dropOrphansOf(holding);
     return holding;
@@ -66,12 +69,13 @@ export class Keyrings {
 
   /**
    * The Secret is gone. A set that was signing keeps its last JWKS until its keys are written back
-   * or replaced, for a day at most; one that was retired already has ended.
+   * or replaced, for a day at most; one that was retired, or goes on in another Secret, has ended.
    */
   remove(name: string, now: number): void {
     const before = this.#held.get(name);
     if (before === undefined) return;
-    const lost = before.standing === 'active' && before.set !== undefined;
+    const signed = before.standing === 'active' && before.set !== undefined;
+    const lost = signed && !this.#isSucceeded(before);
     this.#replace(before, lost ? { ...before, standing: 'orphaned', orphanedAt: now } : undefined);
     this.expire(now);
   }
@@ -105,6 +109,14 @@ export class Keyrings {
     return counts;
   }
 
+  /** The sets whose Secret, as it is now, cannot be used. */
+  unloadable(): readonly Unloadable[] {
+    return [...this.#held.values()].flatMap(({ secret, damagedVersion: version }) => {
+      const uid = setUidOf(secret);
+      return version === undefined || uid === undefined ? [] : [{ uid, version }];
+    });
+  }
+
   /** When the current key that signs for longest, of all active sets, began to; Unix ms. */
   oldestSigningSince(): number | undefined {
     const active = [...this.#held.values()].filter(({ standing }) => standing === 'active');
@@ -128,6 +140,14 @@ export class Keyrings {
     }
   }
 
+  /** Whether the same set signs from another Secret. */
+  #isSucceeded(holding: Holding): boolean {
+    const others = holding.locations.flatMap((location) => this.#at.get(location) ?? []);
+    return others.some(
+      (one) => one !== holding && one.standing === 'active' && sameSet(one, holding),
+    );
+  }
+
   #dropOrphansOf(successor: Holding): void {
     const orphans = new Set(
       successor.locations.flatMap((location) => this.#at.get(location) ?? []),
@@ -138,16 +158,9 @@ export class Keyrings {
   }
 }
 
-/** The Secret reads well, but is not one that the controller made for the set in it. */
-class ForeignSecretError extends Error {}
-
-function accept(name: string, secret: KeySecret): Holding {
-  const ring = decodeKeyring(decodeEntries(secret.data ?? {}));
-  if (name !== secretName(ring.owner.uid)) {
-    throw new ForeignSecretError(`a copy: the keys in it belong to ${secretName(ring.owner.uid)}`);
-  }
+function accept(secret: KeySecret, ring: Keyring): Holding {
   return {
-    secret: name,
+    secret: secret.metadata?.name ?? '',
     createdAt: createdAt(secret),
     standing: ring.retiredAt === undefined ? 'active' : 'retired',
     locations: locationsOf(ring),
@@ -156,22 +169,17 @@ function accept(name: string, secret: KeySecret): Holding {
 }
 
 function keepLastCopy(
-  name: string,
   secret: KeySecret,
-  before: Holding | undefined,
   damage: string,
+  before: Holding | undefined,
+  confirmed: Stamp | undefined,
 ): Holding {
-  if (before?.set !== undefined) return { ...before, damage };
-  const { [SET_NAMESPACE_LABEL]: namespace, [SET_NAME_LABEL]: set } = secret.metadata?.labels ?? {};
+  const { name = '', resourceVersion = 0, labels = {} } = secret.metadata ?? {};
+  const now = { damage, damagedVersion: BigInt(resourceVersion) };
+  if (before?.set !== undefined) return { kept: { confirmed }, ...before, ...now };
+  const { [SET_NAMESPACE_LABEL]: namespace, [SET_NAME_LABEL]: set } = labels;
   const locations = namespace && set ? [nameLocation(namespace, set)] : [];
-  return { secret: name, createdAt: createdAt(secret), standing: 'damaged', locations, damage };
-}
-
-function decodeEntries(data: Readonly<Record<string, string>>): Record<string, string> {
-  const entries = Object.entries(data);
-  return Object.fromEntries(
-    entries.map(([entry, base64]) => [entry, Buffer.from(base64, 'base64').toString()]),
-  );
+  return { secret: name, createdAt: createdAt(secret), standing: 'damaged', locations, ...now };
 }
 
 function createdAt({ metadata }: KeySecret): number {

@@ -37,6 +37,15 @@ export const ISSUER_METRICS = {
     'signet_keyrings_confirmed_timestamp_seconds',
     'When the key Secrets were last confirmed by a consistent list (I14).',
   ),
+  leaseWrites: counter(
+    'signet_replica_lease_writes_total',
+    'Writes of the Lease that tells the controller what this replica has loaded: "written" or "failed".',
+    ['result'],
+  ),
+  skew: gauge(
+    'signet_clock_skew_seconds',
+    'How far the own clock and the API server are apart at least; above --clock-skew nothing is signed.',
+  ),
 };
 
 export type IssuerMetrics = Metrics<typeof ISSUER_METRICS>;

@@ -83,7 +83,7 @@ export class ServingCertificate {
       this.#fault = '';
     } catch (error) {
       if (!(error instanceof CertificateError)) throw error;
-      this.#refuse(error.message);
+      this.#refuse(error);
     }
   }
 
@@ -98,10 +98,10 @@ export class ServingCertificate {
   }
 
   /** Said once for each fault, not once a second. */
-  #refuse(fault: string): void {
+  #refuse({ message: fault, isMissing }: CertificateError): void {
     if (fault === this.#fault) return;
     this.#fault = fault;
-    this.#metrics.loads.inc({ result: 'refused' });
+    if (!isMissing) this.#metrics.loads.inc({ result: 'refused' });
     const meanwhile = this.#seen ? 'the last good one stays in use' : 'HTTPS waits for it';
     this.#options.log.warn({ fault }, `The certificate cannot be used; ${meanwhile}.`);
   }
@@ -111,6 +111,13 @@ export class ServingCertificate {
 class CertificateError extends Error {
   override readonly name = 'CertificateError';
   readonly code = 'CertificateUnusable';
+  /** Whether there is no such file: at a start nobody has written it yet. */
+  readonly isMissing: boolean;
+
+  constructor(message: string, isMissing = false) {
+    super(message);
+    this.isMissing = isMissing;
+  }
 }
 
 function read(dir: string, name: string): string {
@@ -121,7 +128,7 @@ function read(dir: string, name: string): string {
     const code = cause instanceof Error && 'code' in cause ? cause.code : 'unknown';
     throw new CertificateError(
       `cannot read ${path} (${code}): mount a Secret of type kubernetes.io/tls at ${dir}, or wait until the controller has written there`,
-      { cause },
+      code === 'ENOENT',
     );
   }
 }

@@ -1,6 +1,7 @@
 import { sleep } from './backoff.ts';
 import type { Kube } from './client.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from './errors.ts';
+import { type Lease, leasesPath, microTime } from './lease.ts';
 import type { Log } from './log.ts';
 
 export interface LeaderElectionOptions {
@@ -20,17 +21,6 @@ export interface LeaderElectionOptions {
   /** Unix ms. */
   readonly clock?: () => number;
   readonly random?: () => number;
-}
-
-interface Lease {
-  readonly metadata?: { readonly resourceVersion?: string };
-  readonly spec?: {
-    readonly holderIdentity?: string;
-    readonly leaseDurationSeconds?: number;
-    readonly acquireTime?: string | Date;
-    readonly renewTime?: string | Date;
-    readonly leaseTransitions?: number;
-  };
 }
 
 /** The last record of the Lease, and since when it has not changed. */
@@ -66,7 +56,7 @@ export class LeaderElection {
       random: Math.random,
       ...options,
     };
-    this.#path = `/apis/coordination.k8s.io/v1/namespaces/${options.namespace}/leases`;
+    this.#path = leasesPath(options.namespace);
   }
 
   /**
@@ -245,9 +235,4 @@ export class LeaderElection {
   #now(): Stamp {
     return { monotonic: performance.now(), wall: this.#options.clock() };
   }
-}
-
-/** A metav1.MicroTime: RFC 3339 with six digits, which Leases want. */
-function microTime(unixMs: number): string {
-  return new Date(unixMs).toISOString().replace('Z', '000Z');
 }

@@ -17,4 +17,8 @@ export class RecentMap<K, V> {
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > this.#capacity && oldest !== undefined) this.#entries.delete(oldest);
   }
+
+  clear(): void {
+    this.#entries.clear();
+  }
 }

@@ -1,8 +1,14 @@
 import { type Backoff, backoffMs, sleep } from './backoff.ts';
-import type { Kube, Query, WatchEvent } from './client.ts';
+import {
+  type CallOptions,
+  type Kube,
+  METADATA_ONLY,
+  type Query,
+  type WatchEvent,
+} from './client.ts';
 import { ApiError, isGone } from './errors.ts';
 import type { Log } from './log.ts';
-import { type Change, Store, type StoredObject } from './store.ts';
+import { type Change, type Listed, Store, type StoredObject } from './store.ts';
 
 export interface ReflectorOptions<T extends StoredObject> {
   readonly kube: Kube;
@@ -20,16 +26,20 @@ export interface ReflectorOptions<T extends StoredObject> {
   readonly watchSeconds?: number;
   /** A watch so long without any event or bookmark counts as dead. Default 100 s. */
   readonly idleTimeoutMs?: number;
+  /** How many objects one answer of a list has at most. Default 500. */
+  readonly pageSize?: number;
 }
 
 const PAGE = 500;
 const BACKOFF: Backoff = { baseMs: 200, maxMs: 15_000, jitter: 0.5 };
 /** A watch that ends sooner, with nothing in it, counts as a failure: no tight loop. */
 const SHORT_WATCH_MS = 1_000;
+const QUESTION_TIMEOUT_MS = 5_000;
 
 interface Page {
   metadata: { resourceVersion: string; continue?: string };
-  items: StoredObject[];
+  /** A list of nothing may have null. */
+  items: StoredObject[] | null;
 }
 
 /**
@@ -98,7 +108,7 @@ export class Reflector<T extends StoredObject> {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        if (this.#resumeFrom === undefined) await this.#relist(signal);
+        await this.#catchUp(signal);
         await this.#follow(signal);
       } catch (error) {
         if (!signal.aborted) await this.#recover(error, signal);
@@ -119,27 +129,55 @@ export class Reflector<T extends StoredObject> {
     await sleep(waitMs, signal);
   }
 
-  async #relist(signal: AbortSignal): Promise<void> {
+  /**
+   * A list where a watch could not go on. A watch from a version that the server has not reached
+   * is silent for ever, as after etcd was restored: so each is preceded by a question.
+   */
+  async #catchUp(signal: AbortSignal): Promise<void> {
+    const from = this.#resumeFrom;
     const { path, log } = this.#options;
-    const listed: StoredObject[] = [];
-    let page: Page | undefined;
-    do {
-      page = await this.#page(signal, page?.metadata.continue);
-      listed.push(...page.items);
-    } while (page.metadata.continue);
-    const { resourceVersion } = page.metadata;
-    this.#store.retain(listed, resourceVersion);
-    for (const raw of listed) this.#upsert(raw);
+    if (from !== undefined && !isOlder(await this.#versionNow(signal), from)) return;
+    const { listed, resourceVersion } = await this.#list(signal);
+    if (isOlder(resourceVersion, this.#lastSeen)) {
+      log.warn({ path, resourceVersion, held: this.#lastSeen }, 'the server’s history began anew');
+      this.#store.restart(listed);
+    } else {
+      this.#store.retain(listed, resourceVersion);
+      for (const { object } of listed) if (object !== undefined) this.#store.put(object);
+    }
     this.#progress(resourceVersion);
     log.debug({ path, count: listed.length, resourceVersion }, 'listed');
     this.#isSynced = true;
     this.#synced.resolve();
   }
 
-  async #page(signal: AbortSignal, token: string | undefined): Promise<Page> {
+  /** As of when a consistent list would be. */
+  async #versionNow(signal: AbortSignal): Promise<string> {
+    const options = { accept: METADATA_ONLY, timeoutMs: QUESTION_TIMEOUT_MS };
+    const { metadata } = await this.#page(signal, { limit: 1 }, options);
+    return metadata.resourceVersion;
+  }
+
+  async #list(signal: AbortSignal) {
+    const { pageSize = PAGE } = this.#options;
+    const listed: Listed<T>[] = [];
+    let page: Page | undefined;
+    do {
+      page = await this.#page(signal, { limit: pageSize, continue: page?.metadata.continue });
+      for (const raw of page.items ?? []) {
+        const { namespace, name, uid, resourceVersion } = raw.metadata ?? {};
+        const object = this.#parse(raw);
+        listed.push({ metadata: { namespace, name, uid, resourceVersion }, object });
+      }
+    } while (page.metadata.continue);
+    return { listed, resourceVersion: page.metadata.resourceVersion };
+  }
+
+  async #page(signal: AbortSignal, more: Query, options: CallOptions = {}): Promise<Page> {
     const { kube, path, query } = this.#options;
     const { body } = await kube.request('GET', path, {
-      query: { ...query, limit: PAGE, continue: token },
+      ...options,
+      query: { ...query, ...more },
       signal,
     });
     if (isPage(body)) return body;
@@ -207,7 +245,17 @@ export class Reflector<T extends StoredObject> {
 }
 
 function isPage(body: unknown): body is Page {
-  return typeof body === 'object' && body !== null && 'items' in body && Array.isArray(body.items);
+  return (
+    typeof body === 'object' &&
+    body !== null &&
+    'items' in body &&
+    (body.items === null || Array.isArray(body.items))
+  );
+}
+
+/** Whether one resourceVersion of a collection is from before another. */
+function isOlder(version: string, than: string | undefined): boolean {
+  return than !== undefined && BigInt(version) < BigInt(than);
 }
 
 function versionOf({ metadata }: StoredObject): string {

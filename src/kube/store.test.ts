@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Log } from './log.ts';
-import { type Change, Store } from './store.ts';
+import { type Change, type Listed, Store } from './store.ts';
 
 interface Thing {
   readonly metadata: {
@@ -16,6 +16,10 @@ const log: Log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 function thing(version: number, uid = 'first', name = 'a'): Thing {
   return { metadata: { name, uid, resourceVersion: `${version}` } };
+}
+
+function listed(object: Thing): Listed<Thing> {
+  return { metadata: { namespace: undefined, ...object.metadata }, object };
 }
 
 function open() {
@@ -49,7 +53,7 @@ test('what we removed does not come back by an older event or list, its successo
   store.put(thing(1));
   store.remove(thing(1));
   store.put(thing(2));
-  store.retain([thing(2)], '3');
+  store.retain([listed(thing(2))], '3');
   store.put(thing(2));
   expect(store.list()).toEqual([]);
   store.put(thing(9, 'second'));
@@ -84,9 +88,39 @@ test('a list deletes what it lacks, but not what is newer than it', () => {
   store.put(thing(1, 'old', 'old'));
   store.put(thing(8, 'new', 'new'));
   store.put(thing(3, 'kept', 'kept'));
-  store.retain([thing(3, 'kept', 'kept')], '5');
+  store.retain([listed(thing(3, 'kept', 'kept'))], '5');
   expect(store.list().map(({ metadata }) => metadata.name)).toEqual(['new', 'kept']);
-  expect(changes[3]).toEqual({ type: 'delete', object: thing(1, 'old', 'old') });
+  expect(changes[3]).toEqual({ type: 'delete', object: thing(1, 'old', 'old'), isLast: false });
+});
+
+test('a deletion tells whether the last state of the object is known', () => {
+  const { store, changes } = open();
+  store.put(thing(1, 'seen', 'seen'));
+  store.put(thing(2, 'missed', 'missed'));
+  store.deleted(thing(3, 'seen', 'seen'), thing(3, 'seen', 'seen'));
+  store.retain([], '4');
+  expect(changes.slice(2)).toEqual([
+    { type: 'delete', object: thing(3, 'seen', 'seen'), isLast: true },
+    { type: 'delete', object: thing(2, 'missed', 'missed'), isLast: false },
+  ]);
+});
+
+test('a list from a server that was restored takes the place of everything, older or not', () => {
+  const { store, changes } = open();
+  store.put(thing(7, 'older', 'older'));
+  store.put(thing(8, 'gone', 'gone'));
+  store.put(thing(9, 'deleted', 'deleted'));
+  store.deleted(thing(9, 'deleted', 'deleted'));
+  const restored = [thing(3, 'older', 'older'), thing(4, 'deleted', 'deleted')];
+  store.restart(restored.map(listed));
+  expect(store.list()).toEqual(restored);
+  expect(changes.slice(4)).toEqual([
+    { type: 'delete', object: thing(8, 'gone', 'gone'), isLast: false },
+    { type: 'upsert', object: restored[0], previous: thing(7, 'older', 'older') },
+    { type: 'upsert', object: restored[1] },
+  ]);
+  store.put(thing(5, 'older', 'older'));
+  expect(store.get(undefined, 'older')).toEqual(thing(5, 'older', 'older'));
 });
 
 test('a change tells what was there before', () => {

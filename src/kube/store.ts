@@ -3,17 +3,30 @@ import { RecentMap } from './recent-map.ts';
 
 /** What every Kubernetes object has, whoever made its type. */
 export interface StoredObject {
-  readonly metadata?: {
-    readonly namespace?: string;
-    readonly name?: string;
-    readonly uid?: string;
-    readonly resourceVersion?: string;
-  };
+  readonly metadata?: Identity;
+}
+
+interface Identity {
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
 }
 
 export type Change<T> =
   | { readonly type: 'upsert'; readonly object: T; readonly previous?: T }
-  | { readonly type: 'delete'; readonly object: T };
+  | {
+      readonly type: 'delete';
+      readonly object: T;
+      /** Whether it is as it was in the end; else it was only found missing, and may have changed. */
+      readonly isLast: boolean;
+    };
+
+/** An entry of a list; without `object` where that could not be parsed. */
+export interface Listed<T> {
+  readonly metadata: { readonly [name in keyof Identity]: Identity[name] | undefined };
+  readonly object: T | undefined;
+}
 
 /** So many deletions are remembered: more than answers can be on their way at once. */
 const REMEMBERED_DELETIONS = 4_096;
@@ -67,7 +80,7 @@ export class Store<T extends StoredObject> {
     if (held === undefined || uidOf(held) !== uidOf(object)) return;
     this.#gone.set(uidOf(object), ANY_VERSION);
     this.#objects.delete(keyOf(object));
-    this.#notify({ type: 'delete', object: held });
+    this.#notify({ type: 'delete', object: held, isLast: true });
   }
 
   /** The server says that it is deleted. @param last its last state, where that could be read. */
@@ -76,17 +89,37 @@ export class Store<T extends StoredObject> {
     this.#gone.set(uidOf(object), versionOf(object));
     if (held === undefined || versionOf(held) > versionOf(object)) return;
     this.#objects.delete(keyOf(object));
-    this.#notify({ type: 'delete', object: last ?? held });
+    this.#notify({ type: 'delete', object: last ?? held, isLast: last !== undefined });
   }
 
   /** A whole list as of a version: what is not in it, and not newer than it, is gone. */
-  retain(listed: readonly StoredObject[], version: string): void {
+  retain(listed: readonly Listed<T>[], version: string): void {
     const keys = new Set(listed.map(keyOf));
     for (const [key, held] of this.#objects) {
       if (keys.has(key) || versionOf(held) > BigInt(version)) continue;
       this.#gone.set(uidOf(held), BigInt(version));
       this.#objects.delete(key);
-      this.#notify({ type: 'delete', object: held });
+      this.#notify({ type: 'delete', object: held, isLast: false });
+    }
+  }
+
+  /**
+   * A whole list from a server whose versions began anew, as when etcd was restored: it takes the
+   * place of everything, as what is held can no longer be compared with it.
+   */
+  restart(listed: readonly Listed<T>[]): void {
+    this.#gone.clear();
+    const keys = new Set(listed.map(keyOf));
+    for (const [key, held] of this.#objects) {
+      if (keys.has(key)) continue;
+      this.#objects.delete(key);
+      this.#notify({ type: 'delete', object: held, isLast: false });
+    }
+    for (const { object } of listed) {
+      if (object === undefined) continue;
+      const previous = this.#objects.get(keyOf(object));
+      this.#objects.set(keyOf(object), object);
+      this.#notify({ type: 'upsert', object, ...(previous === undefined ? {} : { previous }) });
     }
   }
 
@@ -101,7 +134,7 @@ export class Store<T extends StoredObject> {
   }
 }
 
-function keyOf({ metadata }: StoredObject): string {
+function keyOf({ metadata }: StoredObject | Listed<unknown>): string {
   return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
 }
 

@@ -210,7 +210,7 @@ describe('A wrong value is refused:', () => {
 /** Everything that Signet may do: kind, name, groups, resources, names, verbs. */
 const PERMISSIONS = [
   'Role signet-controller: "" secrets: get list watch create update delete',
-  'Role signet-controller: coordination.k8s.io leases: create',
+  'Role signet-controller: coordination.k8s.io leases: list watch create',
   'Role signet-controller: coordination.k8s.io leases [signet-controller]: get update',
   'Role signet-controller: "" serviceaccounts/token [signet-issuer]: create',
   'ClusterRole signet-controller: signet.dev signingkeysets: get list watch patch',
@@ -219,6 +219,7 @@ const PERMISSIONS = [
   'ClusterRole signet-controller: "" configmaps: get list watch create update delete',
   'ClusterRole signet-controller: "" events: create patch',
   'Role signet-issuer: "" secrets: list watch',
+  'Role signet-issuer: coordination.k8s.io leases: get create update delete',
   'ClusterRole signet-issuer: authentication.k8s.io tokenreviews: create',
   'ClusterRole signet-issuer: authorization.k8s.io subjectaccessreviews: create',
 ];

@@ -146,7 +146,7 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     const address = `127.0.0.1:${await freePort()}`;
     const plainAddress = `127.0.0.1:${await freePort()}`;
     const started = await signet({ ...place, ...around }, name, [
-      ...['issuer', ...flags, '--credentials-dir', issuerCredentials],
+      ...['issuer', ...flags, '--credentials-dir', issuerCredentials, '--pod-name', name],
       ...['--plain-listen-address', plainAddress, '--drain-delay', '0s'],
       ...(tls ? ['--listen-address', address, '--tls-dir', issuerTls] : [PLAIN]),
       ...more,

@@ -72,6 +72,17 @@ describe('a replica', () => {
     await eventually(recovered, { timeout: 20 * SECOND });
   });
 
+  it('signs no more after R with the last good copy of a Secret that is damaged, and serves it (I14)', async () => {
+    await world.replace(login, { 'keyring.json': '{' });
+    const unavailable = { status: 503, code: 'keyring_unavailable' };
+    await eventually(async () => expect(await sign()).toMatchObject(unavailable));
+    expect(world.issuer.ready()).toBe(true);
+    const jwks = await world.fetch(`/${world.tenant}/login/.well-known/jwks.json`);
+    expect((await json<{ keys: unknown[] }>(jwks)).keys).toHaveLength(2);
+    await world.replace(login);
+    await eventually(async () => expect((await sign()).status).toBe(200));
+  });
+
   it('does not sign while its clock and the API server’s differ by more than S', async () => {
     skew = -HOUR;
     await eventually(async () => expect(await sign()).toEqual(lapsed));

@@ -15,6 +15,8 @@ import { type IssuerOptions, type RunningIssuer, startIssuer } from '../../../sr
 import { encodeKeyring } from '../../../src/keys/codec.ts';
 import type { Keyring } from '../../../src/keys/keyring.ts';
 import { connect, type Kube } from '../../../src/kube/client.ts';
+import { isNotFound } from '../../../src/kube/errors.ts';
+import type { StoredObject } from '../../../src/kube/store.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { createRegistry } from '../../../src/telemetry/metrics.ts';
 import type { Cluster } from '../../controlplane/cluster.ts';
@@ -34,7 +36,16 @@ export type WorldOptions = Partial<
 > & {
   /** Through which the issuer reaches the API server, such as a proxy's; default: its own. */
   readonly apiPort?: number;
+  /** Whether there is a pod, of which the issuer is told the uid; no kubelet runs it. */
+  readonly inPod?: boolean;
 };
+
+/** The name of the issuer's pod, if it had one. */
+export const REPLICA = 'signet-0';
+
+interface Rule {
+  readonly resources: readonly string[];
+}
 
 const ISSUED = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 
@@ -70,6 +81,7 @@ export class World implements AsyncDisposable {
   readonly #admin: Kube;
   #kube: Kube | undefined;
   #issuer: RunningIssuer | undefined;
+  #rules: readonly Rule[] = [];
 
   constructor(cluster: Cluster, admin: Kube, operator: string, tenant: string) {
     this.cluster = cluster;
@@ -88,7 +100,7 @@ export class World implements AsyncDisposable {
     return `http://${this.issuer.address}`;
   }
 
-  async start({ apiPort, ...options }: WorldOptions): Promise<void> {
+  async start({ apiPort, inPod = false, ...options }: WorldOptions): Promise<void> {
     const { cluster, operator } = this;
     await cluster.serviceAccountCredentials(this.#dir, operator, `${operator}-issuer`);
     const { hostname, port } = new URL(cluster.server);
@@ -100,6 +112,7 @@ export class World implements AsyncDisposable {
     this.#issuer = await startIssuer({
       kube: this.#kube,
       namespace: operator,
+      replica: { name: REPLICA, ...(inPod && { uid: await this.#createPod() }) },
       listeners: { plain: { address: '127.0.0.1:0', credentials: true } },
       drainDelay: 0,
       log: createLog({ component: 'issuer', destination: { write: (line) => this.#hear(line) } }),
@@ -133,6 +146,60 @@ export class World implements AsyncDisposable {
     const secret = this.#secret(ring);
     const stringData = { ...secret.stringData, ...damage };
     await this.#admin.request('PUT', this.secretPath(ring), { body: { ...secret, stringData } });
+  }
+
+  /** The resourceVersion of the Secret of a ring. */
+  async version(ring: Keyring): Promise<string | undefined> {
+    return (await this.find<StoredObject>(this.secretPath(ring)))?.metadata?.resourceVersion;
+  }
+
+  async find<T>(path: string): Promise<T | undefined> {
+    try {
+      return (await this.#admin.request('GET', path)).body as T;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#admin.request('DELETE', path);
+  }
+
+  /** Takes the issuer's permission for Leases away. */
+  async forbidLeases(): Promise<void> {
+    const { rules } = (await this.#admin.request('GET', this.#rolePath)).body as { rules: Rule[] };
+    await this.#setRules(rules.filter(({ resources }) => !resources.includes('leases')));
+    this.#rules = rules;
+  }
+
+  /** Gives it back. */
+  async allowLeases(): Promise<void> {
+    await this.#setRules(this.#rules);
+  }
+
+  async #createPod(): Promise<string> {
+    const { body } = await this.#admin.request('POST', `/api/v1/namespaces/${this.operator}/pods`, {
+      body: {
+        metadata: { name: REPLICA },
+        spec: {
+          automountServiceAccountToken: false,
+          containers: [{ name: 'issuer', image: 'signet' }],
+        },
+      },
+    });
+    const { uid } = (body as StoredObject).metadata ?? {};
+    if (uid === undefined) throw new Error('the pod was not made');
+    return uid;
+  }
+
+  get #rolePath(): string {
+    const name = `${this.operator}-issuer`;
+    return `/apis/rbac.authorization.k8s.io/v1/namespaces/${this.operator}/roles/${name}`;
+  }
+
+  async #setRules(rules: readonly Rule[]): Promise<void> {
+    await this.#admin.request('PATCH', this.#rolePath, { body: { rules } });
   }
 
   /** A Secret named after the owner of `ring`, with other entries where `damage` has them. */
