@@ -23,6 +23,9 @@ export const TAKEN_ID_ANNOTATION = 'signet.dev/taken-id';
 /** On a set: why the last request was refused, until another is taken. */
 export const REFUSED_ANNOTATION = 'signet.dev/refused';
 
+/** On a set: which key was said to be overdue, and in which week of that (`RotationOverdue`). */
+export const OVERDUE_ANNOTATION = 'signet.dev/overdue';
+
 const SECRET_PREFIX = 'sks-';
 
 /** The Secret of a set lives in the operator's own namespace under this name. */

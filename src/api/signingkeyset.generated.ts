@@ -322,8 +322,11 @@ export interface KeyStatus {
 export interface LastRotationStatus {
   /** When. */
   readonly at: string;
-  /** What started it: a request, rotation.schedule, or the age in rotation.every. */
-  readonly trigger: 'Request' | 'Schedule' | 'Age';
+  /**
+   * What started it: Request (rotate=now, rotate=id:), Force, Compromised and Rollback for the
+   * requests of those names, rotation.schedule, or the age in rotation.every.
+   */
+  readonly trigger: 'Request' | 'Force' | 'Compromised' | 'Rollback' | 'Schedule' | 'Age';
   /** The request as typed, such as rotate=now. Absent for the other triggers. */
   readonly request?: string;
   /** The kid that signed before. */

@@ -18,7 +18,7 @@ import type { EventRecorder } from '../kube/events.ts';
 import { readPending } from '../rotation/pending.ts';
 import type { Intake } from '../rotation/requests.ts';
 import type { KeyToMake, Notice, Transition } from '../rotation/situation.ts';
-import { isMade } from '../rotation/transitions.ts';
+import { completed, isMade } from '../rotation/transitions.ts';
 import type { Caches } from './caches.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
 import type { ControllerMetrics } from './metrics.ts';
@@ -137,7 +137,7 @@ export class Apply {
 
   async #fill({ keyring }: Transition): Promise<Keyring> {
     const made = keyring.keys.map((key) => (isMade(key) ? key : this.#make(key, keyring.issuer)));
-    return { ...keyring, keys: await Promise.all(made) };
+    return completed(keyring, await Promise.all(made));
   }
 
   async #make({ make, ...place }: KeyToMake, issuer: string): Promise<SigningKey> {

@@ -6,8 +6,9 @@ import type {
 } from '../api/signingkeyset.generated.ts';
 import type { Instant } from '../keys/keyring.ts';
 import type { Reflector } from '../kube/reflector.ts';
-import type { Report, ReportedCondition } from '../rotation/status.ts';
-import { at } from '../rotation/transitions.ts';
+import type { ReportedCondition } from '../rotation/conditions.ts';
+import type { Report } from '../rotation/status.ts';
+import { at } from '../rotation/text.ts';
 import { paths } from './objects.ts';
 import type { Write } from './write.ts';
 

@@ -25,7 +25,9 @@ import type {
 } from './keyring.ts';
 
 /** The version of the format below; any change of it, however small, is another version. */
-export const FORMAT = 1;
+export const FORMAT = 2;
+/** Version 1 is version 2 without `revokedEverywhereAt` and with fewer triggers. */
+const READABLE = [1, FORMAT] as const;
 
 /** The parts of a key that stand in entries of their own, and the ends of their names. */
 export const PARTS = { privateKey: '.key', certificate: '.crt' } as const;
@@ -39,7 +41,7 @@ export interface StoredKey extends Omit<SigningKey, Part | 'fingerprint' | 'notA
 
 /** The content of `keyring.json`: everything of a keyring but key material. */
 export interface StoredKeyring extends Omit<Keyring, 'keys'> {
-  readonly format: typeof FORMAT;
+  readonly format: (typeof READABLE)[number];
   readonly keys: readonly StoredKey[];
 }
 
@@ -92,21 +94,22 @@ const revoked = record<RevokedKey>({
   promotedAt: optional(instant),
   demotedAt: optional(instant),
   revokedAt: instant,
+  revokedEverywhereAt: optional(instant),
   fingerprint: optional(matching('a SHA-256 fingerprint', /^[\dA-F]{2}(:[\dA-F]{2}){31}$/)),
   notAfter: optional(instant),
 });
 
 const lastRotation = record<LastRotation>({
   at: instant,
-  trigger: oneOf('Request', 'Schedule', 'Age'),
+  trigger: oneOf('Request', 'Force', 'Compromised', 'Rollback', 'Schedule', 'Age'),
   request: optional(text),
   from: kid,
   to: kid,
 });
 
-/** Format version 1. Whoever runs `base64 -d` on the entry reads it in this order. */
+/** Whoever runs `base64 -d` on the entry reads it in this order. */
 export const KEYRING: Form<StoredKeyring> = record<StoredKeyring>({
-  format: oneOf(FORMAT),
+  format: oneOf(...READABLE),
   owner,
   formerUids: list(name),
   issuer: name,

@@ -27,7 +27,7 @@ export interface SigningKey {
   readonly algorithm: Algorithm;
   readonly state: KeyState;
   readonly createdAt: Instant;
-  /** When every publisher was seen to serve the key; absent: not yet. */
+  /** When every live replica and every ConfigMap was seen to serve the key; absent: not yet. */
   readonly publishedAt?: Instant;
   readonly promotedAt?: Instant;
   readonly demotedAt?: Instant;
@@ -59,6 +59,8 @@ export interface RevokedKey {
   readonly promotedAt?: Instant;
   readonly demotedAt?: Instant;
   readonly revokedAt: Instant;
+  /** When every replica and every ConfigMap was seen to be without it; absent: not yet. */
+  readonly revokedEverywhereAt?: Instant;
   /** Hexadecimal SHA-256 of the certificate, with colons. */
   readonly fingerprint?: string;
   readonly notAfter?: Instant;
@@ -73,7 +75,13 @@ export interface KeyringOwner {
 }
 
 /** What started a rotation. */
-export type RotationTrigger = 'Request' | 'Schedule' | 'Age';
+export type RotationTrigger =
+  | 'Request'
+  | 'Force'
+  | 'Compromised'
+  | 'Rollback'
+  | 'Schedule'
+  | 'Age';
 
 export interface LastRotation {
   readonly at: Instant;
@@ -122,7 +130,7 @@ export interface Keyring {
   readonly audiences: readonly string[];
   /** Exactly one `current`, exactly one `next`, at most three `previous`, newest first. */
   readonly keys: readonly SigningKey[];
-  /** The last three revoked keys, newest first. */
+  /** The last revoked keys, newest first: at most 16, of which status lists three. */
   readonly revoked: readonly RevokedKey[];
   readonly requests: RequestRecord;
   readonly lastRotation?: LastRotation;

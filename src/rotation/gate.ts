@@ -1,10 +1,14 @@
 import type { Instant, Keyring } from '../keys/keyring.ts';
-import { nextKey, type Observed, type Publisher, previousKeys } from './situation.ts';
+import { currentKey, nextKey, type Observed, previousKeys, type Time } from './situation.ts';
+import { wholeSecond } from './text.ts';
 
 /** More would make verifiers carry keys without end (I18). */
 export const MOST_PREVIOUS_KEYS = 3;
 /** The name under which too many previous keys stand in `blockedBy`. */
 export const PREVIOUS_KEYS = 'PreviousKeys';
+
+/** What carries public keys: ConfigMaps, and the replicas of the issuer. */
+export type Evidence = Pick<Observed, 'publishers' | 'replicas'>;
 
 /** Whether the next key may sign, and if not, whom it waits for and until when (I3). */
 export interface Gate {
@@ -14,31 +18,68 @@ export interface Gate {
   readonly blockedBy: readonly string[];
 }
 
-/** The publishers that do not carry the next key yet. */
-export function missingPublishers(ring: Keyring, publishers: readonly Publisher[]): Publisher[] {
-  const { kid } = nextKey(ring);
-  return publishers.filter((publisher) => !publisher.kids.includes(kid));
+/** Somebody who does not carry a key yet; `fault` says why where that is known. */
+export interface Lacking {
+  readonly name: string;
+  readonly fault?: string;
+}
+
+/**
+ * Who keeps the next key from being published. A ConfigMap that loses the key blocks again; a
+ * replica is asked only once, because it never loads anything older.
+ */
+export function lackingNext(ring: Keyring, { publishers, replicas }: Evidence): Lacking[] {
+  const { kid, publishedAt } = nextKey(ring);
+  const configMaps = publishers
+    .filter(({ kids }) => !kids.includes(kid))
+    .map(({ name, fault }) => lacking(name, fault?.message));
+  return publishedAt === undefined ? [...configMaps, ...behind(replicas)] : configMaps;
+}
+
+/** The replicas that serve an older keyring than the one observed. */
+export function behind(replicas: Observed['replicas']): Lacking[] {
+  return replicas
+    .filter(({ hasLoaded }) => !hasLoaded)
+    .map(({ name, fault }) => lacking(name, fault));
+}
+
+function lacking(name: string, fault: string | undefined): Lacking {
+  return fault === undefined ? { name } : { name, fault };
 }
 
 /** When the next key has been published for P; absent: not published yet. */
 function propagatedAt(ring: Keyring): Instant | undefined {
-  const next = nextKey(ring);
-  if (next.publishedAt === undefined) return undefined;
-  return next.inFirstJwks ? next.publishedAt : next.publishedAt + next.propagationDelay;
+  const { publishedAt, inFirstJwks, propagationDelay } = nextKey(ring);
+  if (publishedAt === undefined) return undefined;
+  return inFirstJwks ? publishedAt : wholeSecond(publishedAt + propagationDelay);
 }
 
-/** When a previous key goes and makes room; absent: there is room. */
-export function roomAt(ring: Keyring): Instant | undefined {
-  const previous = previousKeys(ring);
-  if (previous.length < MOST_PREVIOUS_KEYS) return undefined;
-  return Math.min(...previous.map((key) => key.revokeAt ?? Number.POSITIVE_INFINITY));
+/**
+ * When a previous key goes and makes room; absent: there is room.
+ *
+ * @param leaving the kids that the same write revokes.
+ */
+export function roomAt(ring: Keyring, leaving: readonly string[] = []): Instant | undefined {
+  const staying = previousKeys(ring).filter(({ kid }) => !leaving.includes(kid));
+  const demoted = leaving.includes(currentKey(ring).kid) ? 0 : 1;
+  if (staying.length + demoted <= MOST_PREVIOUS_KEYS) return undefined;
+  return Math.min(...staying.map((key) => key.revokeAt ?? Number.POSITIVE_INFINITY));
 }
 
-/** The propagation gate of `rotate=now`, `rotate=id:` and every automatic rotation. */
-export function gate(ring: Keyring, observed: Pick<Observed, 'publishers'>, now: Instant): Gate {
-  const waiting = missingPublishers(ring, observed.publishers).map(({ name }) => name);
+/**
+ * The propagation gate of `rotate=now`, `rotate=id:` and every automatic rotation.
+ *
+ * @param leaving the kids that the same write revokes.
+ */
+export function gate(
+  ring: Keyring,
+  evidence: Evidence,
+  { now }: Pick<Time, 'now'>,
+  leaving: readonly string[] = [],
+): Gate {
+  const waiting = lackingNext(ring, evidence).map(({ name }) => name);
   const propagated = propagatedAt(ring);
-  const room = roomAt(ring);
+  const room = roomAt(ring, leaving);
   const blockedBy = room === undefined ? waiting : [PREVIOUS_KEYS, ...waiting];
   const at =
     propagated === undefined || waiting.length > 0 ? undefined : Math.max(propagated, room ?? 0);

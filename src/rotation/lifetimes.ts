@@ -1,11 +1,20 @@
 import { jwksMaxAge } from '../api/caching.ts';
 import type { Instant, Keyring, OlderCaches, SigningKey } from '../keys/keyring.ts';
-import type { Policy } from './situation.ts';
+import type { Policy, Replica, Time } from './situation.ts';
 
 type Flags = Pick<Policy, 'clockSkew' | 'maxStaleness'>;
 
 /**
- * When the last token that a key can have signed until `now` has expired for everybody: a replica
+ * R to reckon with: a replica that was started with a longer one may sign for that long on what it
+ * last confirmed (I15, I22).
+ */
+export function withStalestReplica(policy: Policy, replicas: readonly Replica[]): Policy {
+  const longest = replicas.map(({ maxStaleness = 0 }) => maxStaleness);
+  return { ...policy, maxStaleness: Math.max(policy.maxStaleness, ...longest) };
+}
+
+/**
+ * When the last token that a key can have signed until then has expired for everybody: a replica
  * may go on for R on what it last confirmed, its token lives L, a verifier's clock may lag by S.
  * Never less than was promised (I5, I22).
  */
@@ -13,9 +22,9 @@ export function tokensUntil(
   key: SigningKey,
   maxLifetime: number,
   flags: Flags,
-  now: Instant,
+  { stamp }: Pick<Time, 'stamp'>,
 ): Instant {
-  const last = now + flags.maxStaleness + maxLifetime + flags.clockSkew;
+  const last = stamp + flags.maxStaleness + maxLifetime + flags.clockSkew;
   return Math.max(key.tokensUntil ?? 0, last);
 }
 
@@ -35,7 +44,7 @@ export function effectiveGracePeriod(policy: Policy): number {
  * P for a key made now. A shorter P holds from the next key on, but no such key signs before every
  * copy has run out that was made under the longer one (I1, I22).
  */
-export function propagationDelayForNewKey(policy: Policy, ring: Keyring, now: Instant): number {
+export function propagationDelayForNewKey(policy: Policy, ring: Keyring, { now }: Time): number {
   const { olderCaches } = ring;
   const held = olderCaches !== undefined && now < olderCaches.until ? olderCaches.maxAge : 0;
   return Math.max(policy.propagationDelay, held);
@@ -45,11 +54,15 @@ export function propagationDelayForNewKey(policy: Policy, ring: Keyring, now: In
  * The copies of the JWKS to reckon with once P is what the policy says. A replica may go on for R
  * with the P that it last loaded; what it serves then lives for the longer max-age.
  */
-export function olderCaches(ring: Keyring, policy: Policy, now: Instant): OlderCaches | undefined {
+export function olderCaches(
+  ring: Keyring,
+  policy: Policy,
+  { now, stamp }: Time,
+): OlderCaches | undefined {
   const left = ring.olderCaches;
   const known = left !== undefined && now < left.until ? left : undefined;
   const served = jwksMaxAge(ring.propagationDelay);
   if (served <= jwksMaxAge(policy.propagationDelay)) return known;
   const maxAge = Math.max(served, known?.maxAge ?? 0);
-  return { maxAge, until: now + policy.maxStaleness + policy.clockSkew + maxAge };
+  return { maxAge, until: stamp + policy.maxStaleness + policy.clockSkew + maxAge };
 }

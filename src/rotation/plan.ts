@@ -1,32 +1,30 @@
 import type { Instant, Keyring } from '../keys/keyring.ts';
-import { gate, missingPublishers } from './gate.ts';
-import { type PendingRequest, readPending } from './pending.ts';
-import { type Intake, idsPresent, takeRequests } from './requests.ts';
+import { restoreFromBackup } from './backup.ts';
+import { create, restore, resume } from './beginnings.ts';
+import { confirmPublication } from './confirm.ts';
+import { forcedUntil } from './force.ts';
+import { gate } from './gate.ts';
+import { withStalestReplica } from './lifetimes.ts';
+import { tellOverdue, tellsOverdueAt } from './overdue.ts';
+import { type PendingRequest, pendingWithoutKeys, readPending } from './pending.ts';
+import { type Intake, takeRequests, takeRestore } from './requests.ts';
 import { type Retirement, retire } from './retirement.ts';
 import { carryOutRequest, rotateWhenDue } from './rotate.ts';
 import {
-  currentKey,
   dueAt,
+  isHeld,
   type Notice,
-  nextKey,
   type Observed,
   type ObservedSet,
   type Policy,
+  previousKeys,
   type Situation,
   type Time,
   type Transition,
 } from './situation.ts';
-import { describe, NOTICE_AGE, type Report } from './status.ts';
-import {
-  adoptPolicy,
-  create,
-  dueKids,
-  remember,
-  replaceNext,
-  restore,
-  resume,
-  revoke,
-} from './transitions.ts';
+import { describe, type Report } from './status.ts';
+import { adoptPolicy, dueKids, remember, replaceNext, revoke } from './transitions.ts';
+import { idsPresent } from './verbs.ts';
 import { explainWait } from './wait.ts';
 
 /** What to do now: at most one write of each object; each pass plans anew. */
@@ -48,9 +46,9 @@ export interface Plan {
  * of this pass. To add one is to add a row.
  */
 const RULES: readonly ((situation: Situation) => Transition | undefined)[] = [
-  adoptSpec,
+  adoptPolicy,
   revokeWhatIsDue,
-  replaceNextOfAnotherKind,
+  replaceNext,
   carryOutRequest,
   rotateWhenDue,
   confirmPublication,
@@ -62,21 +60,22 @@ const RULES: readonly ((situation: Situation) => Transition | undefined)[] = [
  *
  * @param time Unix milliseconds.
  */
-export function plan(observed: Observed, policy: Policy, time: Time): Plan {
-  const { now } = time;
-  const former = planFormer(observed, policy, now);
+export function plan(observed: Observed, asked: Policy, time: Time): Plan {
+  const policy = withStalestReplica(asked, observed.replicas);
+  const former = planFormer(observed, policy, time);
   if (former.transition !== undefined || former.discard !== undefined) return former;
   if (observed.set === undefined) return former;
   const own = planSet(observed.set, observed, policy, time);
   return { ...own, ...recheck([own.recheckAt, former.recheckAt]) };
 }
 
-/** Keyrings of sets of this name that are gone. */
-function planFormer(observed: Observed, policy: Policy, now: Instant): Plan {
+/** Keyrings of sets of this name that are gone. None is retired or discarded by a wrong clock. */
+function planFormer(observed: Observed, policy: Policy, time: Time): Plan {
+  if (observed.clockSkew !== undefined) return {};
   const resumable = findResumable(observed);
   const steps: readonly Retirement[] = observed.former
     .filter((ring) => ring !== resumable)
-    .map((ring) => retire(ring, observed.keyring, policy, now));
+    .map((ring) => retire(ring, observed.keyring, policy, time));
   const waits: Instant[] = [];
   for (const step of steps) {
     if (step.do === 'write') return { transition: step.transition };
@@ -88,26 +87,45 @@ function planFormer(observed: Observed, policy: Policy, now: Instant): Plan {
 
 function planSet(set: ObservedSet, observed: Observed, policy: Policy, time: Time): Plan {
   const { keyring: ring } = observed;
-  if (ring === undefined) return planWithoutKeys(set, observed, policy, time.now);
+  if (ring === undefined) return planWithoutKeys({ set, observed, policy, ...time });
   const situation: Situation = { set, ring, observed, policy, ...time };
-  const intake = takeRequests(set, ring);
+  const intake = takeRequests(situation);
   if (intake !== undefined) {
     const notices = [...intake.notices, ...announceWait(intake, situation)];
     return { intake: { ...intake, notices } };
   }
-  for (const rule of RULES) {
+  for (const rule of observed.clockSkew === undefined ? RULES : []) {
     const transition = rule(situation);
     if (transition !== undefined) return { transition };
   }
-  return reportOn(situation);
+  const overdue = tellOverdue(situation);
+  return overdue === undefined ? reportOn(situation) : { intake: overdue };
 }
 
-function planWithoutKeys(set: ObservedSet, observed: Observed, policy: Policy, now: Instant): Plan {
+function planWithoutKeys(situation: Omit<Situation, 'ring'>): Plan {
+  const { set, observed } = situation;
   const { keyringFault, claim } = observed;
-  const transition = keyringFault ? undefined : firstKeyring(set, observed, policy, now);
-  if (transition !== undefined) return { transition };
+  const kept = keyringFault === undefined ? keptKeyring(situation) : undefined;
+  if (kept !== undefined) return { transition: kept };
+  const intake = takeRestore(situation);
+  if (intake !== undefined) return { intake };
+  const request = pendingWithoutKeys(set);
+  if (request?.restore !== undefined) {
+    const transition = isHeld(situation) ? undefined : restoreFromBackup(situation, request);
+    if (transition !== undefined) return { transition };
+  } else if (keyringFault === undefined && claim.granted) {
+    const record = remember({ number: 0, ids: [] }, 0, idsPresent(set));
+    const { policy, ...time } = situation;
+    return { transition: create(set, claim, policy, record, time) };
+  }
   const fault = keyringFault ?? (claim.granted ? undefined : claim);
-  return { report: describe({ set, observed, policy, now, ...(fault ? { fault } : {}) }) };
+  return {
+    report: describe({
+      ...situation,
+      ...(request ? { request } : {}),
+      ...(fault ? { fault } : {}),
+    }),
+  };
 }
 
 function reportOn(situation: Situation): Plan {
@@ -125,19 +143,11 @@ function reportOn(situation: Situation): Plan {
   };
 }
 
-function firstKeyring(
-  set: ObservedSet,
-  observed: Observed,
-  policy: Policy,
-  now: Instant,
-): Transition | undefined {
+/** Keys that are still known, before any are made or taken from a backup. */
+function keptKeyring({ set, observed }: Omit<Situation, 'ring'>): Transition | undefined {
   if (observed.lostKeyring !== undefined) return restore(observed.lostKeyring);
   const former = findResumable(observed);
-  const ids = idsPresent(set);
-  if (former !== undefined) return resume(set, former, ids);
-  if (!observed.claim.granted) return undefined;
-  const record = remember({ number: 0, ids: [] }, 0, ids);
-  return create(set, observed.claim, policy, record, now);
+  return former === undefined ? undefined : resume(set, former, idsPresent(set));
 }
 
 /** The keyring that a set made again goes on with: same namespace, name and issuer. */
@@ -153,17 +163,13 @@ function findResumable(observed: Observed): Keyring | undefined {
   );
 }
 
-function adoptSpec({ ring, policy, now }: Situation): Transition | undefined {
-  return adoptPolicy(ring, policy, now);
-}
-
-function revokeWhatIsDue({ ring, policy, now }: Situation): Transition | undefined {
-  if (policy.suspend) return undefined;
-  const kids = dueKids(ring, now);
+function revokeWhatIsDue(situation: Situation): Transition | undefined {
+  const { ring, policy, now, stamp } = situation;
+  const kids = policy.suspend ? [] : dueKids(ring, situation);
   if (kids.length === 0) return undefined;
   return {
     kind: 'Revoke',
-    keyring: revoke(ring, kids, now),
+    keyring: revoke(ring, kids, { now, stamp }),
     confirm: true,
     notices: [
       {
@@ -175,43 +181,24 @@ function revokeWhatIsDue({ ring, policy, now }: Situation): Transition | undefin
   };
 }
 
-function replaceNextOfAnotherKind({ ring, policy, now }: Situation): Transition | undefined {
-  const { algorithm, jwk } = nextKey(ring);
-  const size = jwk.n === undefined ? policy.modulusLength : modulusLength(jwk.n);
-  const fits = algorithm === policy.algorithm && size === policy.modulusLength;
-  return fits ? undefined : replaceNext(ring, policy, now);
-}
-
-/** A next key counts as published from the moment that every publisher was seen to carry it. */
-function confirmPublication({ ring, observed, now }: Situation): Transition | undefined {
-  const next = nextKey(ring);
-  if (next.publishedAt !== undefined) return undefined;
-  if (missingPublishers(ring, observed.publishers).length > 0) return undefined;
-  const published = { ...next, publishedAt: now };
-  return {
-    kind: 'Publish',
-    keyring: { ...ring, keys: ring.keys.map((key) => (key === next ? published : key)) },
-    confirm: false,
-    notices: [],
-  };
-}
-
 /** Says at once what a request that was just taken waits for. */
 function announceWait({ taken }: Intake, situation: Situation): Notice[] {
-  const wait = taken?.rotate === true ? explainWait(situation) : undefined;
+  const wait = taken === undefined ? undefined : explainWait(situation, taken);
   if (wait === undefined) return [];
-  return [{ type: 'Normal', reason: 'RotationDeferred', message: wait.message }];
+  const message = `${taken?.asked.join(' ')}: ${wait.message}`;
+  return [{ type: 'Normal', reason: 'RotationDeferred', message }];
 }
 
-function nextRecheck({ ring, observed, policy, now }: Situation, request?: PendingRequest) {
-  const signsSince = currentKey(ring).promotedAt ?? now;
+function nextRecheck(situation: Situation, request?: PendingRequest) {
+  const { ring, observed, policy, now } = situation;
   const due = dueAt(ring, policy);
   const waits = request?.rotate === true || (due !== undefined && due <= now);
   const times = [
-    ...(policy.suspend ? [] : ring.keys.map(({ revokeAt }) => revokeAt)),
+    ...(policy.suspend ? [] : previousKeys(ring).map(({ revokeAt }) => revokeAt)),
     due,
-    waits ? gate(ring, observed, now).at : undefined,
-    signsSince + NOTICE_AGE,
+    waits ? gate(ring, observed, situation, request?.revoke).at : undefined,
+    forcedUntil(ring, now),
+    tellsOverdueAt(ring, now),
   ];
   return recheck(times.filter((time) => isAfter(time, now)));
 }
@@ -221,11 +208,6 @@ function isAfter(time: Instant | undefined, now: Instant): boolean {
 }
 
 function recheck(times: readonly (Instant | undefined)[]): { recheckAt?: Instant } {
-  const known = times.filter((time) => time !== undefined);
+  const known = times.filter((time) => time !== undefined).filter(Number.isFinite);
   return known.length === 0 ? {} : { recheckAt: Math.min(...known) };
-}
-
-/** In bits, of an RSA modulus in base64url (RFC 7518 section 6.3.1.1). */
-function modulusLength(n: string): number {
-  return Math.floor((n.length * 6) / 8) * 8;
 }

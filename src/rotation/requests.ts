@@ -1,12 +1,9 @@
-import {
-  GROUP,
-  PENDING_ANNOTATION,
-  REFUSED_ANNOTATION,
-  TAKEN_ID_ANNOTATION,
-} from '../api/constants.ts';
-import type { Keyring } from '../keys/keyring.ts';
-import { formatPending, type PendingRequest, readPending } from './pending.ts';
-import { currentKey, type Notice, nextKey, type ObservedSet, previousKeys } from './situation.ts';
+import { PENDING_ANNOTATION, REFUSED_ANNOTATION, TAKEN_ID_ANNOTATION } from '../api/constants.ts';
+import { type Bereft, restoreRefusal } from './backup.ts';
+import { judge, named, rollbackRefusal } from './judge.ts';
+import { formatPending, type PendingRequest, pendingWithoutKeys, readPending } from './pending.ts';
+import { isHeld, type Notice, type Situation } from './situation.ts';
+import { readTyped, restoreTyped, type Typed } from './verbs.ts';
 
 /** A write of the set's own annotations: a value, or null to remove one. */
 export interface Intake {
@@ -16,181 +13,126 @@ export interface Intake {
   readonly notices: readonly Notice[];
 }
 
-/** What one annotation asks for. A `refusal` says what to type instead. */
-type Asked =
-  | { readonly rotate: true; readonly id?: string }
-  | { readonly revoke: readonly string[] }
-  | { readonly refusal: string };
-
-interface Typed {
-  readonly annotation: string;
-  /** As people type it: `rotate=now`. */
-  readonly text: string;
-  readonly asked: Asked;
-}
-
-/** The verbs of the request table (design section 1); each also works under `signet.dev/`. */
-const VERBS: Readonly<Record<string, (value: string, ring: Keyring) => Asked>> = {
-  rotate: askRotate,
-  revoke: askRevoke,
-};
-const SHORTEST_KID_PREFIX = 8;
-const LONGEST_ID = 128;
-
 /**
  * Consumes request annotations: one write takes them away and leaves one pending request, which
  * joins the one that waits. What cannot be met is refused here, with what to type instead.
  *
  * @returns undefined when there is nothing to consume.
  */
-export function takeRequests(set: ObservedSet, ring: Keyring): Intake | undefined {
+export function takeRequests(situation: Situation): Intake | undefined {
+  const { set, ring } = situation;
   const pending = readPending(set, ring);
   const waiting = pending.kind === 'waiting' ? pending.request : undefined;
-  const typed = readTyped(set, ring, waiting);
-  if (typed.length === 0) {
-    const isLeftOver = pending.kind === 'done' || pending.kind === 'foreign';
-    return isLeftOver ? clearPending(pending.kind) : undefined;
+  const takenId = set.annotations[TAKEN_ID_ANNOTATION];
+  const known = [...ring.requests.ids, ...(waiting?.ids ?? []), ...(takenId ? [takenId] : [])];
+  const typed = readTyped(set, ring, known);
+  if (typed.length > 0) return take(typed, waiting, situation);
+  if (pending.kind === 'waiting') return giveUp(pending.request, situation);
+  return pending.kind === 'none' ? undefined : clearPending(pending.kind);
+}
+
+/**
+ * The same for a set whose keyring is not there or cannot be read: only a restore can be taken, in
+ * the place of whatever waits. Its number is above that, for the keyring that it brings (I9).
+ */
+export function takeRestore(bereft: Bereft): Intake | undefined {
+  const { set } = bereft;
+  const waiting = pendingWithoutKeys(set);
+  const typed = restoreTyped(set);
+  if (typed === undefined) {
+    return waiting?.restore === undefined ? undefined : giveUp(waiting, bereft);
   }
-  const { accepted, refused } = judge(typed, ring, waiting);
-  const taken = accepted.length === 0 ? undefined : join(set, ring, waiting, accepted);
-  const pendingNow = taken ?? waiting;
+  const refusal =
+    'refusal' in typed.asked ? typed.asked.refusal : named(typed.text, restoreRefusal(bereft));
+  const accepted = refusal === undefined ? [typed] : [];
+  const number = (waiting?.number ?? 0) + 1;
+  const taken = refusal === undefined ? join(set.uid, number, undefined, accepted) : undefined;
+  return intake([typed], taken ?? waiting, taken, refusal === undefined ? [] : [refusal]);
+}
+
+function take(
+  typed: readonly Typed[],
+  waiting: PendingRequest | undefined,
+  situation: Situation,
+): Intake {
+  const { set, ring } = situation;
+  const { accepted, refusals } = judge(typed, waiting, situation);
+  const number = waiting?.number ?? ring.requests.number + 1;
+  const taken = accepted.length === 0 ? undefined : join(set.uid, number, waiting, accepted);
+  const made = intake(typed, taken ?? waiting, taken, refusals);
+  if (waiting?.rotate !== true || taken?.rotate !== false) return made;
+  return { ...made, notices: [...made.notices, cancelledBy(taken, waiting)] };
+}
+
+function intake(
+  typed: readonly Typed[],
+  pending: PendingRequest | undefined,
+  taken: PendingRequest | undefined,
+  refusals: readonly string[],
+): Intake {
   return {
     annotations: {
-      ...consumed(typed, accepted),
-      [PENDING_ANNOTATION]: pendingNow === undefined ? null : formatPending(pendingNow),
-      [REFUSED_ANNOTATION]: refused[0]?.refusal ?? null,
+      ...consumed(typed),
+      [PENDING_ANNOTATION]: pending === undefined ? null : formatPending(pending),
+      [REFUSED_ANNOTATION]: refusals[0] ?? null,
     },
     ...(taken === undefined ? {} : { taken }),
-    notices: refused.map(({ refusal }) => refusalNotice(refusal)),
+    notices: refusals.map(refusalNotice),
   };
 }
 
-/** Every request goes, but for `rotate=id:<text>`, of which is noted that it was taken. */
-function consumed(typed: readonly Typed[], accepted: readonly Typed[]) {
+/** Every request goes, but for `rotate=id:<text>`, of which is noted that it was taken or refused. */
+function consumed(typed: readonly Typed[]) {
   const gone = typed.filter(({ asked }) => !('id' in asked));
-  const id = accepted.map(({ asked }) => ('id' in asked ? asked.id : undefined)).find(Boolean);
+  const id = typed.map(({ asked }) => ('id' in asked ? asked.id : undefined)).find(Boolean);
   return {
     ...Object.fromEntries(gone.map(({ annotation }) => [annotation, null])),
     ...(id === undefined ? {} : { [TAKEN_ID_ANNOTATION]: id }),
   };
 }
 
-/** The texts of `rotate=id:<text>` on a set: recorded, not executed, when it is first seen. */
-export function idsPresent(set: ObservedSet): string[] {
-  return requestAnnotations(set)
-    .filter(({ verb }) => verb === 'rotate')
-    .map(({ value }) => idOf(value))
-    .filter((id) => id !== undefined);
+/** A request that could be met when it was taken, and cannot any more. */
+function giveUp(waiting: PendingRequest, facts: Bereft): Intake | undefined {
+  if (isHeld(facts)) return undefined;
+  const { ring } = facts;
+  const impossible =
+    waiting.rollback === true && ring !== undefined
+      ? rollbackRefusal({ ...facts, ring }, waiting.revoke)
+      : waiting.restore !== undefined
+        ? restoreRefusal(facts)
+        : undefined;
+  if (impossible === undefined) return undefined;
+  const refusal = named(waiting.asked.join(' '), impossible) ?? '';
+  return intake([], undefined, undefined, [refusal]);
 }
 
-function requestAnnotations(set: ObservedSet) {
-  return Object.keys(VERBS).flatMap((verb) =>
-    [verb, `${GROUP}/${verb}`].flatMap((annotation) => {
-      const value = set.annotations[annotation];
-      return value === undefined ? [] : [{ verb, annotation, value }];
-    }),
-  );
-}
-
-function readTyped(set: ObservedSet, ring: Keyring, waiting?: PendingRequest): Typed[] {
-  const known = [
-    ...ring.requests.ids,
-    ...(waiting?.ids ?? []),
-    set.annotations[TAKEN_ID_ANNOTATION],
-  ];
-  return requestAnnotations(set).flatMap(({ verb, annotation, value }) => {
-    const id = verb === 'rotate' ? idOf(value) : undefined;
-    if (id !== undefined && known.includes(id)) return [];
-    const ask = VERBS[verb];
-    return ask === undefined
-      ? []
-      : [{ annotation, text: `${verb}=${value}`, asked: ask(value, ring) }];
-  });
-}
-
-function idOf(value: string): string | undefined {
-  const id = value.startsWith('id:') ? value.slice('id:'.length) : '';
-  return id.length > 0 && id.length <= LONGEST_ID ? id : undefined;
-}
-
-function askRotate(value: string): Asked {
-  if (value === 'now') return { rotate: true };
-  const id = idOf(value);
-  if (id !== undefined) return { rotate: true, id };
-  return {
-    refusal:
-      `rotate=${shown(value)} is not a request: type rotate=now, ` +
-      `or rotate=id:<text> (1 to ${LONGEST_ID} characters) for once per text`,
-  };
-}
-
-function askRevoke(value: string, ring: Keyring): Asked {
-  if (value === 'previous') {
-    const kids = previousKeys(ring).map(({ kid }) => kid);
-    if (kids.length > 0) return { revoke: kids };
-    return { refusal: 'revoke=previous: there is no previous key to revoke' };
-  }
-  const found = ring.keys.filter(
-    ({ kid }) => kid === value || (value.length >= SHORTEST_KID_PREFIX && kid.startsWith(value)),
-  );
-  const [key] = found;
-  if (key !== undefined && found.length === 1) return { revoke: [key.kid] };
-  const candidates = ring.keys
-    .filter(({ state }) => state !== 'current')
-    .map(({ kid, state }) => `${kid} (${state})`);
-  return {
-    refusal:
-      `revoke=${shown(value)} names no key of this set: type revoke=previous, ` +
-      `or revoke=<kid> with one of ${candidates.join(', ')}`,
-  };
-}
-
-/** What each annotation asks for, seen together with the others and with what waits. */
-function judge(typed: readonly Typed[], ring: Keyring, waiting: PendingRequest | undefined) {
-  const rotates = waiting?.rotate === true || typed.some(({ asked }) => 'rotate' in asked);
-  const accepted: Typed[] = [];
-  const refused: { refusal: string }[] = [];
-  for (const item of typed) {
-    const refusal = refusalOf(item, ring, rotates);
-    if (refusal === undefined) accepted.push(item);
-    else refused.push({ refusal });
-  }
-  return { accepted, refused };
-}
-
-function refusalOf({ asked, text }: Typed, ring: Keyring, rotates: boolean): string | undefined {
-  if ('refusal' in asked) return asked.refusal;
-  if (!('revoke' in asked)) return undefined;
-  if (asked.revoke.includes(currentKey(ring).kid) && !rotates) {
-    return (
-      `${text} names the key that signs: rotate first, or in the same command ` +
-      `(rotate=now ${text}), so that another key signs`
-    );
-  }
-  if (asked.revoke.includes(nextKey(ring).kid) && rotates) {
-    return (
-      `${text} names the key that the rotation is to sign with: revoke it alone, which makes ` +
-      'another next key, and rotate after that'
-    );
-  }
-  return undefined;
-}
-
+/** What waits, with what is added; a rollback takes the place of a rotation. */
 function join(
-  set: ObservedSet,
-  ring: Keyring,
+  uid: string,
+  number: number,
   waiting: PendingRequest | undefined,
   accepted: readonly Typed[],
 ): PendingRequest {
-  const ids = accepted.flatMap(({ asked }) => ('id' in asked && asked.id ? [asked.id] : []));
-  const revoke = accepted.flatMap(({ asked }) => ('revoke' in asked ? asked.revoke : []));
+  const asked = accepted.map((item) => item.asked);
+  const ids = asked.flatMap((one) => ('id' in one && one.id !== undefined ? [one.id] : []));
+  const revoke = asked.flatMap((one) => ('revoke' in one ? one.revoke : []));
+  const rotations = asked.flatMap((one) => ('rotate' in one ? [one.rotate] : []));
+  const rollback = waiting?.rollback ?? asked.some((one) => 'rollback' in one);
+  const restore = asked.find((one) => 'restore' in one)?.restore ?? waiting?.restore;
+  const rotate = !rollback && (waiting?.rotate === true || rotations.length > 0);
+  const haste = (['compromised', 'force'] as const).find(
+    (one) => waiting?.haste === one || rotations.includes(one),
+  );
+  const replaces = rollback || restore !== undefined;
+  const kept = (waiting?.asked ?? []).filter((text) => !replaces || text.startsWith('revoke='));
   return {
-    uid: set.uid,
-    number: waiting?.number ?? ring.requests.number + 1,
-    rotate: waiting?.rotate === true || accepted.some(({ asked }) => 'rotate' in asked),
+    ...{ uid, number, rotate },
+    ...(rotate && haste !== undefined ? { haste } : {}),
+    ...(rollback ? { rollback } : {}),
+    ...(restore === undefined ? {} : { restore }),
     ids: unique([...(waiting?.ids ?? []), ...ids]),
     revoke: unique([...(waiting?.revoke ?? []), ...revoke]),
-    asked: unique([...(waiting?.asked ?? []), ...accepted.map(({ text }) => text)]),
+    asked: unique([...kept, ...accepted.map(({ text }) => text)]),
   };
 }
 
@@ -200,6 +142,14 @@ function unique(texts: readonly string[]): string[] {
 
 function refusalNotice(message: string): Notice {
   return { type: 'Warning', reason: 'RequestRefused', message };
+}
+
+function cancelledBy({ asked }: PendingRequest, waiting: PendingRequest): Notice {
+  return {
+    type: 'Normal',
+    reason: 'RotationCancelled',
+    message: `${waiting.asked.join(' ')} waited, and gives way to ${asked.join(' ')}`,
+  };
 }
 
 function clearPending(kind: 'done' | 'foreign'): Intake {
@@ -214,9 +164,4 @@ function clearPending(kind: 'done' | 'foreign'): Intake {
     annotations: { [PENDING_ANNOTATION]: null },
     notices: kind === 'foreign' ? [foreign] : [],
   };
-}
-
-/** What was typed, cut to a length that fits into a condition. */
-function shown(value: string): string {
-  return value.length > LONGEST_ID ? `${value.slice(0, LONGEST_ID)}…` : value;
 }

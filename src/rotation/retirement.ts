@@ -2,8 +2,9 @@ import { jwksMaxAge } from '../api/caching.ts';
 import { formatDuration } from '../api/duration.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import { tokensUntil } from './lifetimes.ts';
-import type { Policy, Transition } from './situation.ts';
-import { at, dueKids, revoke } from './transitions.ts';
+import { type Policy, previousKeys, type Time, type Transition } from './situation.ts';
+import { at } from './text.ts';
+import { dueKids, revoke } from './transitions.ts';
 
 /** What happens to a keyring whose set is gone; the first that applies, one a pass. */
 export type Retirement =
@@ -22,30 +23,35 @@ export function retire(
   former: Keyring,
   successor: Keyring | undefined,
   flags: Flags,
-  now: Instant,
+  time: Time,
 ): Retirement {
+  const { now } = time;
   if (successor?.formerUids.includes(former.owner.uid)) {
     return { do: 'discard', keyring: former, why: 'its keys went to the set made again' };
   }
-  if (former.retiredAt === undefined) return { do: 'write', transition: begin(former, flags, now) };
-  const due = dueKids(former, now);
+  if (former.retiredAt === undefined)
+    return { do: 'write', transition: begin(former, flags, time) };
+  const due = dueKids(former, time);
   const end = endOf(former, former.retiredAt);
   if (end <= now) return { do: 'discard', keyring: former, why: 'its last token has expired' };
-  if (due.length > 0) return { do: 'write', transition: withoutDue(former, due, now) };
-  const waits = former.keys.map(({ revokeAt }) => revokeAt).filter((time) => time !== undefined);
+  if (due.length > 0) return { do: 'write', transition: withoutDue(former, due, time) };
+  const waits = previousKeys(former)
+    .map(({ revokeAt }) => revokeAt)
+    .filter((at) => at !== undefined);
   return { do: 'wait', until: Math.min(end, ...waits) };
 }
 
-function begin(former: Keyring, flags: Flags, now: Instant): Transition {
+function begin(former: Keyring, flags: Flags, time: Time): Transition {
+  const { stamp } = time;
   const keys = former.keys.map((key) =>
     key.state === 'current'
-      ? { ...key, tokensUntil: tokensUntil(key, former.maxLifetime, flags, now) }
+      ? { ...key, tokensUntil: tokensUntil(key, former.maxLifetime, flags, time) }
       : key,
   );
-  const end = endOf({ ...former, keys }, now);
+  const end = endOf({ ...former, keys }, stamp);
   return {
     kind: 'Retire',
-    keyring: { ...former, keys, retiredAt: now },
+    keyring: { ...former, keys, retiredAt: stamp },
     confirm: true,
     notices: [
       {
@@ -53,7 +59,7 @@ function begin(former: Keyring, flags: Flags, now: Instant): Transition {
         reason: 'KeysRetired',
         message:
           `The set was deleted: nothing is signed any more, tokens verify until ${at(end)} ` +
-          `(${formatDuration(end - now)}). Make it again before that to go on with the same keys`,
+          `(${formatDuration(end - stamp)}). Make it again before that to go on with the same keys`,
       },
     ],
   };
@@ -68,10 +74,10 @@ function endOf({ keys }: Keyring, retiredAt: Instant): Instant {
   return Math.max(retiredAt + cached, ...keys.map((key) => key.tokensUntil ?? 0));
 }
 
-function withoutDue(former: Keyring, kids: readonly string[], now: Instant): Transition {
+function withoutDue(former: Keyring, kids: readonly string[], time: Time): Transition {
   return {
     kind: 'Revoke',
-    keyring: revoke(former, kids, now),
+    keyring: revoke(former, kids, time),
     confirm: false,
     notices: [],
   };

@@ -1,6 +1,13 @@
 import type { EventReason, ReasonOf } from '../api/reasons.ts';
 import type { Algorithm } from '../keys/algorithms.ts';
-import type { Instant, Keyring, RotationTrigger, SigningKey } from '../keys/keyring.ts';
+import type {
+  Instant,
+  Keyring,
+  LastRotation,
+  RotationTrigger,
+  SigningKey,
+} from '../keys/keyring.ts';
+import { wholeSecond } from './text.ts';
 
 /** What `spec` and the operator's flags ask for; all durations in milliseconds. */
 export interface Policy {
@@ -27,7 +34,7 @@ export interface Policy {
 
 /** `rotation.every` or `rotation.schedule`. */
 export interface AutomaticRotation {
-  readonly trigger: Exclude<RotationTrigger, 'Request'>;
+  readonly trigger: Extract<RotationTrigger, 'Schedule' | 'Age'>;
   /**
    * When a key is due that signs since then: one time, however many have passed, so that a jump
    * of the clock or a downtime makes one rotation (I16). Undefined: never.
@@ -76,6 +83,8 @@ export interface Replica {
   readonly hasLoaded: boolean;
   /** Why it cannot load it, where it says so. */
   readonly fault?: string;
+  /** R of its own, in milliseconds; absent: that of the policy. */
+  readonly maxStaleness?: number;
 }
 
 /** What `signet.dev/restore=<secret>` names: read live. */
@@ -147,9 +156,10 @@ export interface KeyToMake {
   readonly inFirstJwks: boolean;
 }
 
-/** A keyring in which some keys are still to be made. */
-export type KeyringDraft = Omit<Keyring, 'keys'> & {
+/** A keyring in which some keys are still to be made, and so may be the one that signs. */
+export type KeyringDraft = Omit<Keyring, 'keys' | 'lastRotation'> & {
   readonly keys: readonly (SigningKey | KeyToMake)[];
+  readonly lastRotation?: Omit<LastRotation, 'to'>;
 };
 
 /** Something to tell: a constant reason and a sentence. */
@@ -164,11 +174,15 @@ export interface Transition {
   readonly kind:
     | 'Create'
     | 'Restore'
+    /** The keyring of the backup, where the set has none; its keys besides ours, where it has. */
+    | 'RestoreFromBackup'
     | 'Resume'
     | 'Adopt'
     | 'Revoke'
     | 'ReplaceNext'
     | 'Promote'
+    | 'RollBack'
+    /** What was seen at every publisher is written down: a key published, or a revoked one gone. */
     | 'Publish'
     | 'Retire';
   readonly keyring: KeyringDraft;
@@ -177,10 +191,18 @@ export interface Transition {
   readonly notices: readonly Notice[];
 }
 
-/** When the current key is due to be replaced by itself; absent: never. */
+/**
+ * Whether nothing is promoted or revoked for now: by `suspend`, or because the clock is wrong.
+ */
+export function isHeld({ observed, policy }: Pick<Situation, 'observed' | 'policy'>): boolean {
+  return policy.suspend || observed.clockSkew !== undefined;
+}
+
+/** When the current key is due to be replaced by itself, a whole second; absent: never. */
 export function dueAt(ring: Keyring, { automatic }: Policy): Instant | undefined {
   const since = currentKey(ring).promotedAt;
-  return since === undefined ? undefined : automatic?.dueAfter(since);
+  const due = since === undefined ? undefined : automatic?.dueAfter(since);
+  return due === undefined ? undefined : wholeSecond(due);
 }
 
 /** The one key of a keyring that signs. @throws Error when there is none: a codec lets none such in. */

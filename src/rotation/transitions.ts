@@ -1,140 +1,22 @@
-import { SECOND } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
-import type { ReasonOf } from '../api/reasons.ts';
-import type { Instant, Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
+import type { Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { olderCaches, propagationDelayForNewKey, revokeAt, tokensUntil } from './lifetimes.ts';
 import {
   currentKey,
   type KeyringDraft,
   type KeyToMake,
-  type Notice,
   nextKey,
-  type ObservedSet,
   type Policy,
   previousKeys,
+  type Situation,
+  type Time,
   type Transition,
 } from './situation.ts';
+import { short } from './text.ts';
 
-const KEPT_REVOKED = 3;
+/** Status lists three; the others keep a backup from bringing back what was revoked (I8). */
+const KEPT_REVOKED = 16;
 const KEPT_IDS = 16;
-const KEPT_FORMER_UIDS = 8;
-
-/** The first 8 characters of a kid, as `kubectl get sks` shows it. */
-export function short(kid: string): string {
-  return kid.slice(0, 8);
-}
-
-/**
- * An RFC 3339 time with seconds, as Kubernetes writes them, of something that was, or that holds
- * until then: never later than it is.
- */
-export function at(instant: Instant): string {
-  return `${new Date(instant).toISOString().slice(0, 19)}Z`;
-}
-
-/** The same of something that may happen from then on: never earlier than it is. */
-export function from(instant: Instant): string {
-  return at(Math.ceil(instant / SECOND) * SECOND);
-}
-
-/** The first keyring of a set: its current and its next key, in one write (I2, I21). */
-export function create(
-  set: ObservedSet,
-  claim: { readonly issuer: string; readonly source: Keyring['issuerSource'] },
-  policy: Policy,
-  record: Keyring['requests'],
-  now: Instant,
-): Transition {
-  const first = {
-    make: keyShape(policy),
-    createdAt: now,
-    publishedAt: now,
-    propagationDelay: policy.propagationDelay,
-    inFirstJwks: true,
-  };
-  const keyring: KeyringDraft = {
-    owner: ownerOf(set),
-    formerUids: [],
-    issuer: claim.issuer,
-    issuerSource: claim.source,
-    maxLifetime: policy.maxLifetime,
-    propagationDelay: policy.propagationDelay,
-    audiences: policy.audiences,
-    keys: [
-      { ...first, state: 'current', promotedAt: now },
-      { ...first, state: 'next' },
-    ],
-    revoked: [],
-    requests: record,
-  };
-  const notice: Notice = hadKeys(set)
-    ? {
-        type: 'Warning',
-        reason: 'KeysLost',
-        message:
-          'The Secret with the keys is gone and nobody saw it go: new keys sign from now on, and ' +
-          'no token of the lost ones verifies any more once verifiers refetch the JWKS',
-      }
-    : {
-        type: 'Normal',
-        reason: 'KeysCreated',
-        message: `Made the first ${policy.algorithm} keys for ${claim.issuer}`,
-      };
-  return { kind: 'Create', keyring, confirm: true, notices: [notice] };
-}
-
-/** A Secret that cannot be used hides the keys that were there: its status names none. */
-const KEYS_OUT_OF_SIGHT: ReadonlySet<string | undefined> = new Set<ReasonOf<'Ready'>>([
-  'KeyringDamaged',
-  'SecretNotOurs',
-]);
-
-function hadKeys({ reportedKids, reportedReady }: ObservedSet): boolean {
-  return reportedKids.length > 0 || KEYS_OUT_OF_SIGHT.has(reportedReady);
-}
-
-/** A set made again under the same namespace, name and issuer goes on with the keys it had. */
-export function resume(set: ObservedSet, former: Keyring, ids: readonly string[]): Transition {
-  const { retiredAt, ...kept } = former;
-  const gone = retiredAt === undefined ? '' : `, which was deleted at ${at(retiredAt)}`;
-  return {
-    kind: 'Resume',
-    confirm: true,
-    keyring: {
-      ...kept,
-      owner: ownerOf(set),
-      formerUids: [former.owner.uid, ...former.formerUids].slice(0, KEPT_FORMER_UIDS),
-      requests: remember(former.requests, former.requests.number, ids),
-    },
-    notices: [
-      {
-        type: 'Normal',
-        reason: 'KeysResumed',
-        message:
-          `Goes on with the keys of the set of the same name${gone}: ` +
-          `${short(currentKey(former).kid)} signs, tokens signed before still verify`,
-      },
-    ],
-  };
-}
-
-/** Writes back a Secret that somebody deleted, as it was last seen. */
-export function restore(lost: Keyring): Transition {
-  return {
-    kind: 'Restore',
-    keyring: lost,
-    confirm: true,
-    notices: [
-      {
-        type: 'Warning',
-        reason: 'KeysRestored',
-        message:
-          'The Secret with the keys was deleted and has been written back as it was; to drop the ' +
-          'keys for good, delete the set first',
-      },
-    ],
-  };
-}
 
 /**
  * Takes over what the spec says now. What was promised only grows (I22): a longer P holds at once,
@@ -142,11 +24,12 @@ export function restore(lost: Keyring): Transition {
  *
  * @returns undefined when the keyring says the same already.
  */
-export function adoptPolicy(ring: Keyring, policy: Policy, now: Instant): Transition | undefined {
+export function adoptPolicy({ ring, policy, now, stamp }: Situation): Transition | undefined {
+  const time = { now, stamp };
   const lifetimeChanged = ring.maxLifetime !== policy.maxLifetime;
   const keys = ring.keys.map((key): SigningKey => {
     if (key.state === 'current' && lifetimeChanged) {
-      return { ...key, tokensUntil: tokensUntil(key, ring.maxLifetime, policy, now) };
+      return { ...key, tokensUntil: tokensUntil(key, ring.maxLifetime, policy, time) };
     }
     if (key.state === 'next' && key.propagationDelay < policy.propagationDelay) {
       return { ...key, propagationDelay: policy.propagationDelay };
@@ -162,7 +45,7 @@ export function adoptPolicy(ring: Keyring, policy: Policy, now: Instant): Transi
   if (unchanged) return undefined;
   const { maxLifetime, propagationDelay, audiences } = policy;
   const { olderCaches: _replaced, ...rest } = ring;
-  const caches = olderCaches(ring, policy, now);
+  const caches = olderCaches(ring, policy, time);
   return {
     kind: 'Adopt',
     keyring: {
@@ -176,28 +59,64 @@ export function adoptPolicy(ring: Keyring, policy: Policy, now: Instant): Transi
 }
 
 /** Next becomes current, current becomes previous, a new next is made: one write (I2, I10). */
-export function promote(ring: Keyring, policy: Policy, now: Instant): KeyringDraft {
-  const current = currentKey(ring);
-  const next = nextKey(ring);
-  const demoted: SigningKey = {
-    ...current,
-    state: 'previous',
-    demotedAt: now,
-    tokensUntil: tokensUntil(current, ring.maxLifetime, policy, now),
-  };
+export function promote(ring: Keyring, policy: Policy, time: Time): KeyringDraft {
   return {
     ...ring,
     keys: [
-      { ...next, state: 'current', promotedAt: now },
-      newNext(policy, ring, now),
-      { ...demoted, revokeAt: revokeAt(demoted, policy) },
+      { ...nextKey(ring), state: 'current', promotedAt: time.stamp },
+      newNext(policy, ring, time),
+      demoted(ring, policy, time),
       ...previousKeys(ring).map(withoutPrivateHalf),
     ],
   };
 }
 
+/**
+ * A previous key signs again and the current one becomes previous; the next key stays (I7). What
+ * was promised to both of them stays, too: hidden on the one that signs, for its next demotion.
+ */
+export function rollBack(ring: Keyring, to: SigningKey, policy: Policy, time: Time): KeyringDraft {
+  const { demotedAt: _over, ...back } = to;
+  const others = previousKeys(ring).filter((key) => key !== to);
+  return {
+    ...ring,
+    keys: [
+      { ...back, state: 'current', promotedAt: time.stamp },
+      nextKey(ring),
+      demoted(ring, policy, time),
+      ...others,
+    ],
+  };
+}
+
+/** Two new keys at once, and none of the others left: what they signed is given up (I2, I7). */
+export function replaceAll(ring: Keyring, policy: Policy, time: Time): KeyringDraft {
+  const next = newNext(policy, ring, time);
+  return {
+    ...ring,
+    keys: [{ ...next, state: 'current', promotedAt: time.stamp }, next],
+    revoked: listed(ring.keys, ring, time),
+  };
+}
+
+/** The keys that were revoked, with these on top. */
+function listed(gone: readonly SigningKey[], { revoked: known }: KeyringDraft, time: Time) {
+  return [...gone.map((key) => revoked(key, time)), ...known].slice(0, KEPT_REVOKED);
+}
+
+function demoted(ring: Keyring, policy: Policy, time: Time): SigningKey {
+  const current = currentKey(ring);
+  const key: SigningKey = {
+    ...current,
+    state: 'previous',
+    demotedAt: time.stamp,
+    tokensUntil: tokensUntil(current, ring.maxLifetime, policy, time),
+  };
+  return { ...key, revokeAt: revokeAt(key, policy) };
+}
+
 /** The previous keys whose time to go has come. */
-export function dueKids({ keys }: Keyring, now: Instant): string[] {
+export function dueKids({ keys }: Pick<Keyring, 'keys'>, { now }: Pick<Time, 'now'>): string[] {
   return keys
     .filter(
       ({ state, revokeAt: end = Number.POSITIVE_INFINITY }) => state === 'previous' && end <= now,
@@ -206,31 +125,44 @@ export function dueKids({ keys }: Keyring, now: Instant): string[] {
 }
 
 /** Takes previous keys out of everything we publish (I6). */
-export function revoke(draft: KeyringDraft, kids: readonly string[], now: Instant): KeyringDraft {
+export function revoke(draft: KeyringDraft, kids: readonly string[], time: Time): KeyringDraft {
   const gone = draft.keys
     .filter(isMade)
     .filter(({ kid, state }) => state === 'previous' && kids.includes(kid));
   return {
     ...draft,
     keys: draft.keys.filter((key) => !(isMade(key) && gone.includes(key))),
-    revoked: [...gone.map((key) => revoked(key, now)), ...draft.revoked].slice(0, KEPT_REVOKED),
+    revoked: listed(gone, draft, time),
   };
 }
 
 /** Another key takes the place of the next one, published anew (I7: next may be discarded). */
-export function discardNext(ring: Keyring, policy: Policy, now: Instant): KeyringDraft {
-  return {
-    ...ring,
-    keys: ring.keys.map((key) => (key.state === 'next' ? newNext(policy, ring, now) : key)),
-  };
+function discardNext(draft: KeyringDraft, ring: Keyring, policy: Policy, time: Time): KeyringDraft {
+  const next = newNext(policy, ring, time);
+  return { ...draft, keys: draft.keys.map((key) => (key.state === 'next' ? next : key)) };
 }
 
-/** A next key of another algorithm or size gives way; the wait starts over. */
-export function replaceNext(ring: Keyring, policy: Policy, now: Instant): Transition {
-  const wait = formatDuration(propagationDelayForNewKey(policy, ring, now));
+/** The same by request: the key is listed as revoked, since others may have seen it. */
+export function revokeNext(
+  draft: KeyringDraft,
+  ring: Keyring,
+  policy: Policy,
+  time: Time,
+): KeyringDraft {
+  const without = discardNext(draft, ring, policy, time);
+  return { ...without, revoked: listed([nextKey(ring)], draft, time) };
+}
+
+/** A next key of another algorithm or size than the spec's gives way; the wait starts over. */
+export function replaceNext({ ring, policy, now, stamp }: Situation): Transition | undefined {
+  const { algorithm, jwk } = nextKey(ring);
+  const size = jwk.n === undefined ? policy.modulusLength : modulusLength(jwk.n);
+  if (algorithm === policy.algorithm && size === policy.modulusLength) return undefined;
+  const time = { now, stamp };
+  const wait = formatDuration(propagationDelayForNewKey(policy, ring, time));
   return {
     kind: 'ReplaceNext',
-    keyring: discardNext(ring, policy, now),
+    keyring: discardNext(ring, ring, policy, time),
     confirm: false,
     notices: [
       {
@@ -261,35 +193,42 @@ export function isMade(key: SigningKey | KeyToMake): key is SigningKey {
   return 'kid' in key;
 }
 
-function newNext(policy: Policy, ring: Keyring, now: Instant): KeyToMake {
+/** The keyring of a draft, once its keys are made. */
+export function completed(draft: KeyringDraft, keys: readonly SigningKey[]): Keyring {
+  const { lastRotation: last, ...rest } = draft;
+  const ring: Keyring = { ...rest, keys };
+  return last === undefined
+    ? ring
+    : { ...ring, lastRotation: { ...last, to: currentKey(ring).kid } };
+}
+
+function newNext(policy: Policy, ring: Keyring, time: Time): KeyToMake {
   return {
     make: keyShape(policy),
     state: 'next',
-    createdAt: now,
-    propagationDelay: propagationDelayForNewKey(policy, ring, now),
+    createdAt: time.stamp,
+    propagationDelay: propagationDelayForNewKey(policy, ring, time),
     inFirstJwks: false,
   };
 }
 
-function keyShape({ algorithm, modulusLength, certificate }: Policy): KeyToMake['make'] {
+/** The kind of key that the spec asks for now. */
+export function keyShape({ algorithm, modulusLength, certificate }: Policy): KeyToMake['make'] {
   return { algorithm, modulusLength, ...certificate };
 }
 
-function ownerOf({ namespace, name, uid, namespaceUid }: ObservedSet): Keyring['owner'] {
-  return { namespace, name, uid, namespaceUid };
-}
-
-function withoutPrivateHalf({ privateKey: _dropped, ...key }: SigningKey): SigningKey {
+/** Verifies on, and signs no more. */
+export function withoutPrivateHalf({ privateKey: _dropped, ...key }: SigningKey): SigningKey {
   return key;
 }
 
-function revoked(key: SigningKey, now: Instant): RevokedKey {
+function revoked(key: SigningKey, { stamp }: Time): RevokedKey {
   const { kid, algorithm, createdAt, publishedAt, promotedAt, demotedAt, fingerprint } = key;
   return {
     kid,
     algorithm,
     createdAt,
-    revokedAt: now,
+    revokedAt: stamp,
     ...(publishedAt === undefined ? {} : { publishedAt }),
     ...(promotedAt === undefined ? {} : { promotedAt }),
     ...(demotedAt === undefined ? {} : { demotedAt }),
@@ -300,4 +239,9 @@ function revoked(key: SigningKey, now: Instant): RevokedKey {
 
 function sameTexts(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && left.every((text, index) => text === right[index]);
+}
+
+/** In bits, of an RSA modulus in base64url (RFC 7518 section 6.3.1.1). */
+function modulusLength(n: string): number {
+  return Math.floor((n.length * 6) / 8) * 8;
 }

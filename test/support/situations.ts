@@ -1,5 +1,7 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { HOUR, MINUTE } from '../../src/api/constants.ts';
 import type { Keyring, SigningKey } from '../../src/keys/keyring.ts';
+import { PrivateKey } from '../../src/keys/private-key.ts';
 import { type Plan, plan } from '../../src/rotation/plan.ts';
 import type {
   KeyringDraft,
@@ -10,7 +12,7 @@ import type {
   Publisher,
   Replica,
 } from '../../src/rotation/situation.ts';
-import { isMade } from '../../src/rotation/transitions.ts';
+import { completed, isMade } from '../../src/rotation/transitions.ts';
 
 export const START = Date.UTC(2026, 0, 1);
 
@@ -33,7 +35,10 @@ export const POLICY: Policy = {
 
 let made = 0;
 
-/** Keys without material: a plan never looks at it. */
+/** One for all: a plan looks only at whether a key has one. */
+const PRIVATE_HALF = new PrivateKey(generateKeyPairSync('ed25519').privateKey);
+
+/** Keys without material of their own: a plan never looks at it. */
 function makeKey({ make, ...place }: KeyToMake): SigningKey {
   made += 1;
   const kid = `${made}`.padStart(43, 'k');
@@ -45,12 +50,15 @@ function makeKey({ make, ...place }: KeyToMake): SigningKey {
     use: 'sig' as const,
     ...(isRsa ? { kty: 'RSA', n: modulus } : { kty: 'EC' }),
   };
-  return { kid, algorithm: make.algorithm, jwk, ...place };
+  return { kid, algorithm: make.algorithm, jwk, privateKey: PRIVATE_HALF, ...place };
 }
 
 /** What apply does with a draft, without the cluster. */
 function fill(draft: KeyringDraft): Keyring {
-  return { ...draft, keys: draft.keys.map((key) => (isMade(key) ? key : makeKey(key))) };
+  return completed(
+    draft,
+    draft.keys.map((key) => (isMade(key) ? key : makeKey(key))),
+  );
 }
 
 /**

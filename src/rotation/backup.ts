@@ -1,0 +1,158 @@
+import { LONGEST_MAX_AGE } from '../api/caching.ts';
+import type { Keyring, SigningKey } from '../keys/keyring.ts';
+import { ownership } from './beginnings.ts';
+import { MOST_PREVIOUS_KEYS } from './gate.ts';
+import { revokeAt, tokensUntil } from './lifetimes.ts';
+import { type PendingRequest, RESTORE_ANNOTATION } from './pending.ts';
+import {
+  currentKey,
+  type Policy,
+  previousKeys,
+  type Situation,
+  type Time,
+  type Transition,
+} from './situation.ts';
+import { short } from './text.ts';
+import { remember, revoke, withoutPrivateHalf } from './transitions.ts';
+import { idsPresent } from './verbs.ts';
+
+/** A set that a backup is to be taken for, with or without keys of its own. */
+export type Bereft = Omit<Situation, 'ring'> & { readonly ring?: Keyring };
+
+/**
+ * Why `signet.dev/restore` cannot be carried out, and what to type instead.
+ *
+ * @returns undefined when it can, or when the backup has not been read yet.
+ */
+export function restoreRefusal(facts: Bereft): string | undefined {
+  const { backup } = facts.observed;
+  if (backup?.keyring === undefined) return backup?.fault;
+  return refusalOfOwner(backup.keyring, facts) ?? refusalOfKeys(backup.keyring, facts);
+}
+
+function refusalOfOwner(backup: Keyring, { set, ring, observed }: Bereft): string | undefined {
+  const { owner } = backup;
+  if (owner.namespace !== set.namespace || owner.name !== set.name) {
+    return (
+      `it holds the keys of ${owner.namespace}/${owner.name}: type the name of a Secret with the ` +
+      `keys of ${set.namespace}/${set.name}`
+    );
+  }
+  const { claim } = observed;
+  if (ring === undefined && !claim.granted) return claim.message;
+  const issuer = ring?.issuer ?? (claim.granted ? claim.issuer : backup.issuer);
+  if (backup.issuer === issuer) return undefined;
+  const isOfOldUrl = ring === undefined && claim.granted && claim.source === 'default';
+  if (isOfOldUrl && backup.issuerSource === 'default') return undefined;
+  return `its tokens are of ${backup.issuer} and those of this set of ${issuer}: make a set with that issuer`;
+}
+
+function refusalOfKeys(backup: Keyring, { ring, ...time }: Bereft): string | undefined {
+  if (ring === undefined) return undefined;
+  const added = keysToAdd(backup, ring, time).length;
+  if (added === 0) {
+    return 'it holds no key that this set lacks and that has unexpired tokens: nothing to restore';
+  }
+  const sum = previousKeys(ring).length + added;
+  if (sum <= MOST_PREVIOUS_KEYS) return undefined;
+  return (
+    `it would make ${sum} previous keys, of which only ${MOST_PREVIOUS_KEYS} can be: wait for some ` +
+    `to go, or type revoke=previous first, and ${RESTORE_ANNOTATION} again after that`
+  );
+}
+
+/** Signed for this set, not known to it, and with tokens that may be alive; never what was revoked. */
+function keysToAdd(backup: Keyring, ring: Keyring, { now }: Pick<Time, 'now'>): SigningKey[] {
+  const known = new Set([...ring.keys, ...ring.revoked].map(({ kid }) => kid));
+  return backup.keys.filter(
+    ({ kid, state, tokensUntil: end }) =>
+      !known.has(kid) &&
+      (state === 'current' || (state === 'previous' && (end === undefined || end > now))),
+  );
+}
+
+/** Carries a request for a backup out; absent while that has not been read. */
+export function restoreFromBackup(facts: Bereft, request: PendingRequest): Transition | undefined {
+  const { backup } = facts.observed;
+  if (backup?.keyring === undefined || backup.secret !== request.restore) return undefined;
+  if (restoreRefusal(facts) !== undefined) return undefined;
+  const { ring, set } = facts;
+  const { keyring, fate } =
+    ring === undefined
+      ? inPlaceOfNone(backup.keyring, facts, request)
+      : besides(backup.keyring, ring, facts, request);
+  return {
+    kind: 'RestoreFromBackup',
+    keyring,
+    confirm: true,
+    notices: [
+      {
+        type: 'Warning',
+        reason: 'KeysRestoredFromBackup',
+        message: `Took the keys of ${set.namespace}/${set.name} from the Secret ${backup.secret}: ${fate}`,
+      },
+    ],
+  };
+}
+
+/**
+ * The backup becomes the keyring. Nobody knows what verifiers hold by now, so the next key is
+ * published anew, and waits for the longest copy of any JWKS of ours at least (I1).
+ */
+function inPlaceOfNone(
+  backup: Keyring,
+  { set, policy, now, stamp }: Bereft,
+  request: PendingRequest,
+) {
+  const { retiredAt: _over, ...kept } = backup;
+  const keys = kept.keys.map((key) => (key.state === 'next' ? unpublished(key, policy) : key));
+  const expired = keys
+    .filter(
+      ({ state, tokensUntil: end }) => state === 'previous' && end !== undefined && end <= now,
+    )
+    .map(({ kid }) => kid);
+  const keyring = revoke(
+    {
+      ...kept,
+      ...ownership(set, backup),
+      keys,
+      requests: remember(kept.requests, request.number, idsPresent(set)),
+    },
+    expired,
+    { now, stamp },
+  );
+  const { kid } = currentKey(backup);
+  const fate = `${short(kid)} signs. Keys made after that backup are gone: their tokens are refused as soon as verifiers refetch`;
+  return { keyring, fate };
+}
+
+function unpublished({ publishedAt: _no, ...key }: SigningKey, policy: Policy): SigningKey {
+  const { propagationDelay } = key;
+  const longest = Math.max(propagationDelay, policy.propagationDelay, LONGEST_MAX_AGE);
+  return { ...key, inFirstJwks: false, propagationDelay: longest };
+}
+
+/** The backup's keys verify again, and sign no more. */
+function besides(backup: Keyring, ring: Keyring, facts: Bereft, request: PendingRequest) {
+  const maxLifetime = Math.max(ring.maxLifetime, backup.maxLifetime);
+  const added = keysToAdd(backup, ring, facts).map((key) => verifying(key, maxLifetime, facts));
+  const keyring: Keyring = {
+    ...ring,
+    keys: [...ring.keys, ...added],
+    requests: remember(ring.requests, request.number, []),
+  };
+  const kids = added.map(({ kid }) => short(kid)).join(', ');
+  const fate = `${kids} verify again, and sign no more; ${short(currentKey(ring).kid)} goes on signing`;
+  return { keyring, fate };
+}
+
+function verifying(key: SigningKey, maxLifetime: number, { policy, ...time }: Bereft): SigningKey {
+  const hasItsEnd = key.state === 'previous' && key.tokensUntil !== undefined;
+  const previous: SigningKey = {
+    ...withoutPrivateHalf(key),
+    state: 'previous',
+    demotedAt: key.demotedAt ?? time.stamp,
+    ...(hasItsEnd ? {} : { tokensUntil: tokensUntil(key, maxLifetime, policy, time) }),
+  };
+  return { ...previous, revokeAt: revokeAt(previous, policy) };
+}

@@ -1,0 +1,129 @@
+import type { ReasonOf } from '../api/reasons.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import {
+  currentKey,
+  type KeyringDraft,
+  type Notice,
+  type ObservedSet,
+  type Policy,
+  type Time,
+  type Transition,
+} from './situation.ts';
+import { at, short } from './text.ts';
+import { keyShape, remember } from './transitions.ts';
+
+const KEPT_FORMER_UIDS = 8;
+
+/** The first keyring of a set: its current and its next key, in one write (I2, I21). */
+export function create(
+  set: ObservedSet,
+  claim: { readonly issuer: string; readonly source: Keyring['issuerSource'] },
+  policy: Policy,
+  record: Keyring['requests'],
+  { stamp }: Time,
+): Transition {
+  const isFirst = !hadKeys(set);
+  const published = { publishedAt: stamp };
+  const first = {
+    make: keyShape(policy),
+    createdAt: stamp,
+    propagationDelay: policy.propagationDelay,
+    inFirstJwks: isFirst,
+  };
+  const keyring: KeyringDraft = {
+    owner: ownerOf(set),
+    formerUids: [],
+    issuer: claim.issuer,
+    issuerSource: claim.source,
+    maxLifetime: policy.maxLifetime,
+    propagationDelay: policy.propagationDelay,
+    audiences: policy.audiences,
+    keys: [
+      { ...first, ...published, state: 'current', promotedAt: stamp },
+      // Verifiers hold a JWKS of the lost keys: the next key waits for P like any other (I1).
+      { ...first, ...(isFirst ? published : {}), state: 'next' },
+    ],
+    revoked: [],
+    requests: record,
+  };
+  const notice: Notice = isFirst
+    ? {
+        type: 'Normal',
+        reason: 'KeysCreated',
+        message: `Made the first ${policy.algorithm} keys for ${claim.issuer}`,
+      }
+    : {
+        type: 'Warning',
+        reason: 'KeysLost',
+        message:
+          'The Secret with the keys is gone and nobody saw it go: new keys sign from now on, and ' +
+          'no token of the lost ones verifies any more once verifiers refetch the JWKS. With a ' +
+          'backup of the Secret, type signet.dev/restore=<its name>',
+      };
+  return { kind: 'Create', keyring, confirm: true, notices: [notice] };
+}
+
+/** A Secret that cannot be used hides the keys that were there: its status names none. */
+const KEYS_OUT_OF_SIGHT: ReadonlySet<string | undefined> = new Set<ReasonOf<'Ready'>>([
+  'KeyringDamaged',
+  'SecretNotOurs',
+]);
+
+function hadKeys({ reportedKids, reportedReady }: ObservedSet): boolean {
+  return reportedKids.length > 0 || KEYS_OUT_OF_SIGHT.has(reportedReady);
+}
+
+/** A set made again under the same namespace, name and issuer goes on with the keys it had. */
+export function resume(set: ObservedSet, former: Keyring, ids: readonly string[]): Transition {
+  const { retiredAt, ...kept } = former;
+  const gone = retiredAt === undefined ? '' : `, which was deleted at ${at(retiredAt)}`;
+  return {
+    kind: 'Resume',
+    confirm: true,
+    keyring: {
+      ...kept,
+      ...ownership(set, former),
+      requests: remember(former.requests, former.requests.number, ids),
+    },
+    notices: [
+      {
+        type: 'Normal',
+        reason: 'KeysResumed',
+        message:
+          `Goes on with the keys of the set of the same name${gone}: ` +
+          `${short(currentKey(former).kid)} signs, tokens signed before still verify`,
+      },
+    ],
+  };
+}
+
+/** Writes back a Secret that somebody deleted, as it was last seen. */
+export function restore(lost: Keyring): Transition {
+  return {
+    kind: 'Restore',
+    keyring: lost,
+    confirm: true,
+    notices: [
+      {
+        type: 'Warning',
+        reason: 'KeysRestored',
+        message:
+          'The Secret with the keys was deleted and has been written back as it was; to drop the ' +
+          'keys for good, delete the set first',
+      },
+    ],
+  };
+}
+
+/** Whose a keyring is once this set goes on with it; what the former owner published is known as ours. */
+export function ownership(
+  set: ObservedSet,
+  { owner, formerUids }: Keyring,
+): Pick<Keyring, 'owner' | 'formerUids'> {
+  const uids = [owner.uid, ...formerUids].filter((uid) => uid !== set.uid);
+  return { owner: ownerOf(set), formerUids: uids.slice(0, KEPT_FORMER_UIDS) };
+}
+
+function ownerOf({ namespace, name, uid, namespaceUid }: ObservedSet): Keyring['owner'] {
+  return { namespace, name, uid, namespaceUid };
+}
