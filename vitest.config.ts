@@ -8,7 +8,9 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/controlplane/**/*.test.ts', 'test/unit/**/*.test.ts'],
+          include: ['src', 'test/controlplane', 'test/unit', 'test/chart'].map(
+            (folder) => `${folder}/**/*.test.ts`,
+          ),
           // Tens of keyrings are made and checked in some; the machine may be busy.
           testTimeout: 30_000,
         },

@@ -18,6 +18,7 @@ import { observe, type View } from './observe.ts';
 import type { Flags } from './policy.ts';
 import { Publications } from './publish.ts';
 import { report } from './report.ts';
+import { defineSetMetrics } from './set-metrics.ts';
 import { guardedWrite, NotLeadingError } from './write.ts';
 
 export interface ControllerOptions {
@@ -63,6 +64,7 @@ export class Controller {
     this.#options = options;
     this.#metrics = controllerMetrics(registry);
     this.#caches = new Caches({ kube, namespace, log, onChange: (key) => this.#queue?.add(key) });
+    defineSetMetrics(registry, () => this.#caches.sets.list());
     this.#events = new EventRecorder({ kube, component: 'signet', instance, log, clock });
     this.#election = new LeaderElection({ kube, namespace, name: LEASE, identity: instance, log });
     this.#foreignSecrets = new ForeignSecrets(clock);

@@ -29,6 +29,30 @@ export function gauge<const Label extends string>(
   };
 }
 
+interface Sample<Label extends string> {
+  readonly labels: Readonly<Partial<Record<Label, string>>>;
+  readonly value: number;
+}
+
+/** A gauge whose samples are taken when somebody asks, and are gone when they are not among them. */
+export function collected<const Label extends string>(
+  name: `signet_${string}`,
+  help: string,
+  labelNames: readonly Label[],
+  collect: () => readonly Sample<Label>[],
+): Definition<Gauge<Label>> {
+  return (registry) =>
+    new Gauge({
+      ...{ name, help, labelNames, registers: [registry] },
+      collect() {
+        this.reset();
+        // Without labels, reset leaves a sample of 0.
+        if (labelNames.length === 0) this.remove();
+        for (const { labels, value } of collect()) this.set(labels, value);
+      },
+    });
+}
+
 /** @param buckets - upper bounds; in seconds for a duration. */
 export function histogram<const Label extends string>(
   name: `signet_${string}`,

@@ -77,13 +77,14 @@ test('docs/configuration.md has each flag that --help names, and no other', () =
 });
 
 test('docs/metrics.md has each metric with its type and labels, and no other', () => {
-  const definition = /(counter|gauge|histogram)\(\s*'(signet_\w+)',\s*'[^']*',?\s*(\[[^\]]*\])?/g;
+  const definition =
+    /(counter|gauge|histogram|collected)\(\s*'(signet_\w+)',\s*'[^']*',?\s*(\[[^\]]*\])?/g;
   const defined = globSync('src/**/*.ts', { cwd: ROOT })
     .filter((path) => !path.endsWith('.test.ts'))
     .flatMap((path) => [...read(path).matchAll(definition)])
     .map(([, type = '', name = '', labels = '']) => {
       const cells = all(labels, /'(\w+)'/g).map((label) => `\`${label}\``);
-      return `${name} | ${type} | ${cells.join(', ')}`;
+      return `${name} | ${type === 'collected' ? 'gauge' : type} | ${cells.join(', ')}`;
     });
   const row = /^\| `(signet_\w+)` \| (\w+) \| ?([^|]*?) ?\|/gm;
   const documented = [...read('docs/metrics.md').matchAll(row)].map(

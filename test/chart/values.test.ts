@@ -1,0 +1,167 @@
+import { describe, expect, test } from 'vitest';
+import { CHART, container, EVERYTHING, helm, named, podSpec, render, template } from './render.ts';
+
+describe('The chart', () => {
+  test.each([
+    ['with defaults', []],
+    ['with everything', EVERYTHING],
+  ] as const)('passes helm lint --strict %s', async (_, values) => {
+    const sets = values.flatMap((value) => ['--set', value]);
+    expect(await helm('lint', '--strict', CHART, ...sets)).toContain('0 chart(s) failed');
+  });
+
+  test('names what it makes after the release, or after fullnameOverride', async () => {
+    const accounts = async (...args: Parameters<typeof render>) =>
+      (await render(...args))
+        .filter(({ kind, metadata }) => kind === 'ServiceAccount' && !metadata.annotations)
+        .map(({ metadata }) => metadata.name);
+    expect(await accounts({ release: 'prod' })).toEqual([
+      'prod-signet-controller',
+      'prod-signet-issuer',
+    ]);
+    expect(await accounts({ values: ['fullnameOverride=keys'] })).toEqual([
+      'keys-controller',
+      'keys-issuer',
+    ]);
+  });
+
+  test('puts the labels of Helm, and commonLabels, on every object', async () => {
+    const objects = await render({ values: [...EVERYTHING, 'commonLabels.team=identity'] });
+    for (const { kind, metadata } of objects) {
+      expect({ kind, labels: metadata.labels }).toMatchObject({
+        labels: {
+          team: 'identity',
+          'app.kubernetes.io/name': 'signet',
+          'app.kubernetes.io/instance': 'signet',
+          'app.kubernetes.io/managed-by': 'Helm',
+        },
+      });
+    }
+  });
+
+  test('keeps the CRD on uninstall unless told otherwise, and leaves it out when told so', async () => {
+    const policy = async (...values: string[]) =>
+      named(await render({ values }), 'CustomResourceDefinition', 'signingkeysets.signet.dev')
+        .metadata.annotations?.['helm.sh/resource-policy'];
+    expect(await policy()).toBe('keep');
+    expect(await policy('crds.keep=false')).toBeUndefined();
+    expect(await template({ values: ['crds.enabled=false'] })).not.toContain('CustomResource');
+  });
+
+  test('renders nothing that only some clusters know unless it is asked for', async () => {
+    const foreign = (await render())
+      .map(({ apiVersion }) => apiVersion)
+      .filter((version) => /monitoring|gateway|cert-manager/.test(version));
+    expect(foreign).toEqual([]);
+  });
+
+  test('tells the operator where its issuer is reached', async () => {
+    const url = async (...values: string[]) =>
+      container(await podSpec({ values }), 'controller').args.find((arg) =>
+        arg.startsWith('--public-url='),
+      );
+    const host = 'signet-issuer.signet-system.svc';
+    expect(await url()).toBe(`--public-url=https://${host}`);
+    expect(await url('issuer.service.httpsPort=8443')).toBe(`--public-url=https://${host}:8443`);
+    expect(await url('publicUrl=https://tokens.example.com/a')).toBe(
+      '--public-url=https://tokens.example.com/a',
+    );
+  });
+
+  test('takes an image by digest before one by tag', async () => {
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const values = ['image.repository=keys/signet', 'image.tag=v9', `image.digest=${digest}`];
+    expect(container(await podSpec({ values }), 'issuer').image).toBe(`keys/signet@${digest}`);
+    expect(container(await podSpec({ values: values.slice(0, 2) }), 'issuer').image).toBe(
+      'keys/signet:v9',
+    );
+  });
+
+  test('gives extraEnv to both containers, beside what the chart sets', async () => {
+    const pod = await podSpec({ values: ['extraEnv[0].name=TZ', 'extraEnv[0].value=UTC'] });
+    const names = pod.containers.map(({ env = [] }) => env.map(({ name }) => name));
+    expect(names).toEqual([['TZ'], ['POD_NAME', 'POD_UID', 'TZ']]);
+  });
+
+  test('routes the host of publicUrl, and those given, to the issuer’s HTTPS', async () => {
+    const objects = await render({ values: EVERYTHING });
+    const hosts = ['tokens.example.com', 'login.example.com'];
+    expect(named(objects, 'HTTPRoute', 'signet-issuer').spec).toMatchObject({ hostnames: hosts });
+    expect(named(objects, 'Ingress', 'signet-issuer').spec).toMatchObject({
+      rules: hosts.map((host) => ({ host })),
+    });
+    expect(named(objects, 'Certificate', 'signet-issuer').spec).toMatchObject({
+      secretName: 'signet-issuer-tls',
+      dnsNames: expect.arrayContaining(['tokens.example.com', 'signet-issuer.signet-system.svc']),
+    });
+  });
+
+  test('closes all but HTTPS, public documents and metrics where a NetworkPolicy is asked for', async () => {
+    const { spec } = named(
+      await render({ values: ['networkPolicy.enabled=true'] }),
+      'NetworkPolicy',
+      'signet',
+    );
+    expect(spec).toMatchObject({
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [
+        { ports: [{ port: 'http' }] },
+        {
+          ports: [{ port: 'ctl-metrics' }, { port: 'iss-metrics' }],
+          from: [{ namespaceSelector: { matchLabels: expect.anything() } }],
+        },
+        { ports: [{ port: 'https' }], from: [{ namespaceSelector: {} }] },
+      ],
+    });
+    expect(spec?.['ingress']).toHaveLength(3);
+    expect(spec?.['egress']).toHaveLength(2);
+  });
+
+  test('keeps to the namespaces given: Roles there, and no ClusterRole that writes', async () => {
+    const objects = await render({ values: ['watchNamespaces={identity,shop}'] });
+    const roles = objects.filter(
+      ({ kind, metadata }) => kind === 'Role' && metadata.name.endsWith('-sets'),
+    );
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(['identity', 'shop']);
+    const { rules } = named(objects, 'ClusterRole', 'signet-controller');
+    expect(rules).toEqual([
+      { apiGroups: [''], resources: ['namespaces'], verbs: ['list', 'watch'] },
+    ]);
+    expect(
+      container(await podSpec({ values: ['watchNamespaces={identity,shop}'] }), 'controller').args,
+    ).toContain('--watch-namespaces=identity,shop');
+  });
+});
+
+const NOT_A_DURATION = 'is not a duration: type a number with a unit, such as 5m or 1h30m';
+
+describe('A wrong value is refused:', () => {
+  test.each([
+    ['replica=2', "at '': additional properties 'replica' not allowed"],
+    ['issuer.service.prot=80', "at '/issuer/service': additional properties 'prot' not allowed"],
+    ['replicas=0', "at '/replicas': minimum: got 0, want 1"],
+    ['logLevel=loud', "at '/logLevel': value must be one of 'debug', 'info'"],
+    ['replicas=two', "at '/replicas': got string, want integer"],
+    ['clockSkew=null', "at '': missing property 'clockSkew'"],
+    ['clockSkew=5 minutes', `clockSkew "5 minutes" ${NOT_A_DURATION}`],
+    ['maxStaleness=soon', `maxStaleness "soon" ${NOT_A_DURATION}`],
+    ['drainDelay=soon', `drainDelay "soon" ${NOT_A_DURATION}`],
+    ['tls.secretname=x', "at '/tls': additional properties 'secretname' not allowed"],
+    ['tls.secretName=A_B', "at '/tls/secretName': 'A_B' does not match pattern"],
+    ['watchNamespaces={A}', "at '/watchNamespaces/0': 'A' does not match pattern"],
+    ['podDisruptionBudget.maxUnavailable=0', "at '/podDisruptionBudget/maxUnavailable': minimum"],
+    ['networkPolicy.apiServerPorts={x}', "at '/networkPolicy/apiServerPorts/0': got string"],
+    [
+      'publicUrl=https://tokens.example.com/',
+      'publicUrl "https://tokens.example.com/" is not the URL of an issuer: type http:// or https://, a host and a path if there is one, without query, fragment or a slash at the end, such as https://tokens.example.com',
+    ],
+    ['ingress.enabled=true', 'ingress.enabled needs publicUrl, whose host it is for'],
+    ['httpRoute.enabled=true', 'httpRoute.enabled needs httpRoute.parentRefs'],
+    ['tls.certManager.enabled=true', 'needs tls.certManager.issuerRef, who signs it'],
+    ['terminationGracePeriodSeconds=10', 'terminationGracePeriodSeconds 10 is shorter than'],
+  ])('%s', async (value, message) => {
+    await expect(template({ values: [value] })).rejects.toMatchObject({
+      stderr: expect.stringContaining(message),
+    });
+  });
+});
