@@ -26,21 +26,8 @@ const below = (path: string) => `{/*set}${path}`;
 /** RFC 8414 section 3.1: between the host and the path of the issuer. */
 const inserted = (path: string) => `${path}{/*set}`;
 
+/** What is asked for most stands first, because Express tries one after the other. */
 const ROUTES: readonly Route[] = [
-  {
-    name: 'discovery',
-    method: 'get',
-    paths: [PATHS.openid, PATHS.oauth].flatMap((path) => [below(path), inserted(path)]),
-    errors: 'problem',
-    endpoint: publish((set) => set.discovery),
-  },
-  {
-    name: 'jwks',
-    method: 'get',
-    paths: [below(PATHS.jwks)],
-    errors: 'problem',
-    endpoint: publish((set) => set.jwks),
-  },
   {
     name: 'sign',
     method: 'post',
@@ -54,6 +41,20 @@ const ROUTES: readonly Route[] = [
     paths: [below(PATHS.token)],
     errors: 'oauth',
     endpoint: tokenEndpoint,
+  },
+  {
+    name: 'discovery',
+    method: 'get',
+    paths: [PATHS.openid, PATHS.oauth].flatMap((path) => [below(path), inserted(path)]),
+    errors: 'problem',
+    endpoint: publish((set) => set.discovery),
+  },
+  {
+    name: 'jwks',
+    method: 'get',
+    paths: [below(PATHS.jwks)],
+    errors: 'problem',
+    endpoint: publish((set) => set.jwks),
   },
   ...DOWNLOADS.map(({ path, endpoint }) => ({
     name: 'download',

@@ -27,8 +27,11 @@ export type ReviewResult = 'allowed' | 'denied' | 'failed' | 'cached';
 /** How long, in milliseconds, a decision counts: so long a revoked role binding still works. */
 const ALLOWED_FOR = 10 * SECOND;
 const DENIED_FOR = 2 * SECOND;
-/** After so long it is asked again behind the back of a caller who goes on, so that none waits. */
-const RENEWED_AFTER = 8 * SECOND;
+/**
+ * Between these it is asked again behind the back of a caller who goes on, so that none waits; at
+ * some time between, so that callers who came together do not all come to the API server together.
+ */
+const RENEWED_AFTER = { soonest: 5 * SECOND, latest: 9 * SECOND };
 const MAX_DECISIONS = 10_000;
 
 type Decision = { readonly caller: Caller } | { readonly refusal: Refusal };
@@ -46,6 +49,7 @@ export class Authorizer {
   readonly #reviewer: Reviewer;
   readonly #monotonic: () => number;
   readonly #onReview: (result: ReviewResult) => void;
+  readonly #random: () => number;
   readonly #decisions = new Map<string, Entry>();
 
   /** @param monotonic - milliseconds that never go back, so a clock set back prolongs nothing. */
@@ -53,10 +57,12 @@ export class Authorizer {
     reviewer: Reviewer,
     monotonic: () => number,
     onReview: (result: ReviewResult) => void = () => {},
+    random = Math.random,
   ) {
     this.#reviewer = reviewer;
     this.#monotonic = monotonic;
     this.#onReview = onReview;
+    this.#random = random;
   }
 
   /**
@@ -113,7 +119,8 @@ export class Authorizer {
   #decided(entry: Entry, decision: Decision, askedAt: number): void {
     const allowed = 'caller' in decision;
     entry.expiresAt = askedAt + (allowed ? ALLOWED_FOR : DENIED_FOR);
-    if (allowed) entry.renewAt = askedAt + RENEWED_AFTER;
+    const { soonest, latest } = RENEWED_AFTER;
+    if (allowed) entry.renewAt = askedAt + soonest + (latest - soonest) * this.#random();
     this.#onReview(allowed ? 'allowed' : 'denied');
   }
 

@@ -45,7 +45,11 @@ export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const STEP: Readonly<Record<string, number>> = { '{': 1, '[': 1, '}': -1, ']': -1 };
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+/** By character code, what a bracket does to the depth. */
+const STEP = new Int8Array(128);
+for (const opening of '[{') STEP[opening.charCodeAt(0)] = 1;
+for (const closing of ']}') STEP[closing.charCodeAt(0)] = -1;
 
 /**
  * Looks at brackets outside of strings only; whether the text is JSON is found out later. One pass,
@@ -55,10 +59,10 @@ function exceedsDepth(text: string, limit: number): boolean {
   let depth = 0;
   let quoted = false;
   for (let at = 0; at < text.length; at += 1) {
-    const character = text.charAt(at);
-    if (character === '\\') at += 1;
-    else if (character === '"') quoted = !quoted;
-    else if (!quoted) depth += STEP[character] ?? 0;
+    const code = text.charCodeAt(at);
+    if (code === BACKSLASH) at += 1;
+    else if (code === QUOTE) quoted = !quoted;
+    else if (!quoted) depth += STEP[code] ?? 0;
     if (depth > limit) return true;
   }
   return false;

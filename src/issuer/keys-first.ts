@@ -1,11 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { PATHS } from './discovery.ts';
 import type { PublicDocument } from './document.ts';
-import { follow } from './exchange.ts';
+import { newRequestId, tell } from './exchange.ts';
 import type { Holding } from './keyrings.ts';
-import { requestedLocations } from './location.ts';
+import { locationsOnHost, pathLocation } from './location.ts';
 import { PUBLISH_UNCONFIRMED } from './publish.ts';
+import { remember } from './remember.ts';
 import type { Services } from './services.ts';
 
 /**
@@ -17,18 +17,24 @@ export function keysFirst(services: Services, app: RequestListener): RequestList
   return (request, response) => {
     const holding = isPlain(request) ? find(services, request) : undefined;
     if (holding?.set === undefined || services.stopping()) return app(request, response);
-    const requestId = randomUUID();
-    follow(services, request, response, { requestId, route: 'jwks', holding });
+    const startedAt = performance.now();
+    const requestId = newRequestId();
     const { jwks } = holding.set;
     response.writeHead(200, [...headersOf(jwks), 'X-Request-Id', requestId]);
     response.end(jwks.body);
+    const exchange = { requestId, route: 'jwks', holding };
+    tell(services, request, 200, exchange, performance.now() - startedAt);
   };
 }
+
+/** So that what is remembered of URLs is small. */
+const MAX_URL = 512;
 
 function isPlain({ method, url = '', headers }: IncomingMessage): boolean {
   return (
     method === 'GET' &&
     url.endsWith(PATHS.jwks) &&
+    url.length <= MAX_URL &&
     // An encoded path or a whole URL is for Express to take apart.
     url.startsWith('/') &&
     !url.includes('%') &&
@@ -40,9 +46,12 @@ function isPlain({ method, url = '', headers }: IncomingMessage): boolean {
 
 function find(services: Services, { url = '', headers }: IncomingMessage): Holding | undefined {
   if (services.freshness.age() >= PUBLISH_UNCONFIRMED) return undefined;
-  const segments = url.slice(0, -PATHS.jwks.length).split('/');
-  return services.keyrings.find(requestedLocations(headers.host, segments));
+  return services.keyrings.find(locationsOnHost(headers.host, pathOf(url)));
 }
+
+const pathOf = remember(1_000, (url: string) =>
+  pathLocation(url.slice(0, -PATHS.jwks.length).split('/')),
+);
 
 const made = new WeakMap<PublicDocument, readonly string[]>();
 

@@ -11,11 +11,11 @@ export function issuerLocation(issuer: string): Location | undefined {
   if (!URL.canParse(issuer)) return undefined;
   const { host, pathname } = new URL(issuer);
   const segments = decodeSegments(pathname);
-  return segments === undefined ? undefined : pathLocation(host, segments);
+  return segments === undefined ? undefined : host + pathLocation(segments);
 }
 
 export function nameLocation(namespace: string, name: string): Location {
-  return pathLocation('', [namespace, name]);
+  return pathLocation([namespace, name]);
 }
 
 /** The locations that a request can mean, the more specific one first. */
@@ -23,10 +23,14 @@ export function requestedLocations(
   hostHeader: string | undefined,
   segments: readonly string[],
 ): readonly Location[] {
-  const path = pathLocation(
-    '',
-    segments.filter((segment) => segment !== ''),
-  );
+  return locationsOnHost(hostHeader, pathLocation(segments));
+}
+
+/** The same, of a path that was taken apart before. */
+export function locationsOnHost(
+  hostHeader: string | undefined,
+  path: Location,
+): readonly Location[] {
   return hostsOf(hostHeader).map((host) => host + path);
 }
 
@@ -36,9 +40,11 @@ const hostsOf = remember(1_000, (header: string | undefined): readonly string[] 
   return [...hosts.add('')];
 });
 
-function pathLocation(host: string, segments: readonly string[]): Location {
+/** Without a host; empty segments do not count. */
+export function pathLocation(segments: readonly string[]): Location {
+  const named = segments.filter((segment) => segment !== '');
   // An encoded slash is part of a segment and never divides two.
-  return `${host}/${segments.map((segment) => segment.replaceAll('/', '%2F')).join('/')}`;
+  return `/${named.map((segment) => segment.replaceAll('/', '%2F')).join('/')}`;
 }
 
 function decodeSegments(pathname: string): string[] | undefined {

@@ -10,6 +10,7 @@ import { isTokenType, SET_BY_ISSUER, type TokenRequest, type TokenType } from '.
 import { isObject, type Json, type JsonObject, parseJson } from './json.ts';
 import { locate } from './locate.ts';
 import { Refusal } from './refusals.ts';
+import { remember } from './remember.ts';
 import { sendPrivate } from './respond.ts';
 import type { Endpoint } from './services.ts';
 
@@ -116,11 +117,14 @@ function readAudience(member: Json | undefined, claim: Json | undefined): readon
   throw new Refusal('audience_invalid', 'Send the audience as a string or an array of strings.');
 }
 
+/** A body has at most 64 KiB, and hardly two callers differ in what they ask for. */
+const duration = remember(100, parseDuration);
+
 function readLifetime(lifetime: Json | undefined): number | undefined {
   if (lifetime === undefined) return undefined;
   if (typeof lifetime === 'number') return lifetime * SECOND;
   try {
-    if (typeof lifetime === 'string') return parseDuration(lifetime);
+    if (typeof lifetime === 'string') return duration(lifetime);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
   }
