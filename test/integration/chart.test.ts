@@ -2,59 +2,23 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import {
+  CHART,
+  container,
+  EVERYTHING,
+  named,
+  type Options,
+  type PodSpec,
+  podSpec as podOf,
+  type Rendered,
+  render as renderChart,
+  template as templateChart,
+} from '../chart/render.ts';
+import { FOREIGN_CRDS, foreignCrd } from '../chart/schemas.ts';
 import type { Cluster } from '../controlplane/cluster.ts';
 import { makeNamespace, sharedCluster } from '../support/cluster.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const CHART = join(ROOT, 'charts', 'signet');
-
-interface Rule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly verbs: readonly string[];
-}
-
-interface Container {
-  readonly name: string;
-  readonly image: string;
-  readonly args: readonly string[];
-  readonly securityContext: Readonly<Record<string, unknown>>;
-  readonly volumeMounts: readonly {
-    readonly name: string;
-    readonly mountPath: string;
-    readonly readOnly?: boolean;
-  }[];
-}
-
-interface PodSpec {
-  readonly serviceAccountName: string;
-  readonly automountServiceAccountToken: boolean;
-  readonly containers: readonly Container[];
-  readonly volumes: readonly {
-    readonly name: string;
-    readonly emptyDir?: object;
-    readonly secret?: { readonly items: readonly { readonly key: string }[] };
-  }[];
-}
-
-/** The parts of any object that a test here looks at. */
-interface Rendered {
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly annotations?: Readonly<Record<string, string>>;
-    readonly labels: Readonly<Record<string, string>>;
-  };
-  readonly rules?: readonly Rule[];
-  readonly automountServiceAccountToken?: boolean;
-  readonly spec?: {
-    readonly template?: { readonly spec: PodSpec };
-    readonly ports?: readonly object[];
-  };
-}
 
 let cluster: Cluster;
 let namespace: string;
@@ -66,145 +30,38 @@ beforeAll(async () => {
 
 afterAll(() => cluster.kubectl(['delete', 'namespace', namespace, '--wait=false']));
 
-interface Options {
-  readonly release?: string;
-  readonly values?: readonly string[];
-}
+const template = (options?: Options) => templateChart({ ...options, namespace });
+const render = (options?: Options) => renderChart({ ...options, namespace });
+const podSpec = (options?: Options) => podOf({ ...options, namespace });
 
-async function template({ release = 'signet', values = [] }: Options = {}): Promise<string> {
-  const sets = values.flatMap((value) => ['--set', value]);
-  const { stdout } = await cluster.helm(['template', release, CHART, '-n', namespace, ...sets]);
-  return stdout;
-}
-
-async function render(options?: Options): Promise<readonly Rendered[]> {
-  return parseAllDocuments(await template(options)).map((document): Rendered => document.toJS());
-}
-
-function named(objects: readonly Rendered[], kind: string, name: string): Rendered {
-  const found = objects.find((each) => each.kind === kind && each.metadata.name === name);
-  if (found === undefined) throw new Error(`no ${kind} ${name} was rendered`);
-  return found;
-}
-
-async function podSpec(options?: Options): Promise<PodSpec> {
-  const spec = named(await render(options), 'Deployment', 'signet').spec?.template?.spec;
-  if (spec === undefined) throw new Error('the Deployment has no pod');
-  return spec;
-}
-
-function container(pod: PodSpec, name: string): Container {
-  const found = pod.containers.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`the pod has no container ${name}`);
-  return found;
-}
-
-describe('The chart', () => {
-  test('passes helm lint --strict', async () => {
-    const { stdout } = await cluster.helm(['lint', '--strict', CHART]);
-    expect(stdout).toContain('0 chart(s) failed');
-  });
-
-  test('is taken by the API server, every object of it', async () => {
-    const input = await template();
-    const args = ['apply', '--server-side', '--force-conflicts', '--dry-run=server', '-f', '-'];
-    const { stdout, stderr } = await cluster.kubectl(args, { input });
-    expect(stderr).toBe('');
-    expect(stdout.trim().split('\n').toSorted()).toEqual(
-      [
-        'clusterrole.rbac.authorization.k8s.io/signet-controller',
-        'clusterrole.rbac.authorization.k8s.io/signet-issuer',
-        'clusterrolebinding.rbac.authorization.k8s.io/signet-controller',
-        'clusterrolebinding.rbac.authorization.k8s.io/signet-issuer',
-        'customresourcedefinition.apiextensions.k8s.io/signingkeysets.signet.dev',
-        'deployment.apps/signet',
-        'role.rbac.authorization.k8s.io/signet-controller',
-        'role.rbac.authorization.k8s.io/signet-issuer',
-        'rolebinding.rbac.authorization.k8s.io/signet-controller',
-        'rolebinding.rbac.authorization.k8s.io/signet-issuer',
-        'service/signet-issuer',
-        'serviceaccount/signet-controller',
-        'serviceaccount/signet-issuer',
-      ].map((name) => `${name} serverside-applied (server dry run)`),
-    );
-  });
-
-  test('names what it makes after the release, or after fullnameOverride', async () => {
-    const accounts = (objects: readonly Rendered[]): readonly string[] =>
-      objects.filter(({ kind }) => kind === 'ServiceAccount').map(({ metadata }) => metadata.name);
-    expect(accounts(await render({ release: 'prod' }))).toEqual([
-      'prod-signet-controller',
-      'prod-signet-issuer',
-    ]);
-    expect(accounts(await render({ values: ['fullnameOverride=keys'] }))).toEqual([
-      'keys-controller',
-      'keys-issuer',
-    ]);
-  });
-
-  test('keeps the CRD on uninstall unless told otherwise, and leaves it out when told so', async () => {
-    const policy = async (...values: string[]): Promise<string | undefined> =>
-      named(await render({ values }), 'CustomResourceDefinition', 'signingkeysets.signet.dev')
-        .metadata.annotations?.['helm.sh/resource-policy'];
-    expect(await policy()).toBe('keep');
-    expect(await policy('crds.keep=false')).toBeUndefined();
-    expect(await template({ values: ['crds.enabled=false'] })).not.toContain('CustomResource');
-  });
-
-  test('tells the operator where its issuer is reached', async () => {
-    const url = async (...values: string[]): Promise<string | undefined> =>
-      container(await podSpec({ values }), 'controller').args.find((arg) =>
-        arg.startsWith('--public-url='),
-      );
-    const host = `signet-issuer.${namespace}.svc`;
-    expect(await url()).toBe(`--public-url=https://${host}`);
-    expect(await url('issuer.service.httpsPort=8443')).toBe(`--public-url=https://${host}:8443`);
-    expect(await url('publicUrl=https://tokens.example.com/a')).toBe(
-      '--public-url=https://tokens.example.com/a',
-    );
-  });
-
-  test('takes an image by digest before one by tag', async () => {
-    const digest = `sha256:${'0'.repeat(64)}`;
-    const values = ['image.repository=keys/signet', 'image.tag=v9', `image.digest=${digest}`];
-    expect(container(await podSpec({ values }), 'issuer').image).toBe(`keys/signet@${digest}`);
-    expect(container(await podSpec({ values: values.slice(0, 2) }), 'issuer').image).toBe(
-      'keys/signet:v9',
-    );
-  });
-});
-
-describe('A wrong value is refused:', () => {
-  test.each([
-    ['replica=2', "at '': additional properties 'replica' not allowed"],
-    ['issuer.service.prot=80', "at '/issuer/service': additional properties 'prot' not allowed"],
-    ['replicas=0', "at '/replicas': minimum: got 0, want 1"],
-    ['logLevel=loud', "at '/logLevel': value must be one of 'debug', 'info'"],
-    ['replicas=two', "at '/replicas': got string, want integer"],
-    ['clockSkew=null', "at '': missing property 'clockSkew'"],
-    [
-      'clockSkew=5 minutes',
-      'clockSkew "5 minutes" is not a duration: type a number with a unit, such as 5m or 1h30m',
-    ],
-    [
-      'maxStaleness=soon',
-      'maxStaleness "soon" is not a duration: type a number with a unit, such as 5m or 1h30m',
-    ],
-    ['tls.secretname=x', "at '/tls': additional properties 'secretname' not allowed"],
-    ['tls.secretName=A_B', "at '/tls/secretName': 'A_B' does not match pattern"],
-    [
-      'drainDelay=soon',
-      'drainDelay "soon" is not a duration: type a number with a unit, such as 5m or 1h30m',
-    ],
-    [
-      'publicUrl=https://tokens.example.com/',
-      'publicUrl "https://tokens.example.com/" is not the URL of an issuer: type http:// or https://, a host and a path if there is one, without query, fragment or a slash at the end, such as https://tokens.example.com',
-    ],
-  ])('%s', async (value, message) => {
-    await expect(template({ values: [value] })).rejects.toMatchObject({
-      stderr: expect.stringContaining(message),
-    });
-  });
+describe('The chart is taken by the API server, every object of it,', () => {
+  test('with defaults and with everything that a cluster may know', async () => {
+    for (const crd of FOREIGN_CRDS) {
+      await cluster.kubectl(['apply', '--server-side', '-f', await foreignCrd(crd)]);
+    }
+    await cluster.kubectl(['wait', 'crd', '--all', '--for=condition=Established']);
+    // Admission looks for the account of a pod.
+    await cluster.kubectl(['create', 'serviceaccount', 'signet-test', '-n', namespace]);
+    const args = ['apply', '--server-side', '--force-conflicts', '--validate=strict'];
+    for (const values of [[], EVERYTHING]) {
+      const input = await template({ values });
+      const dryRun = [...args, '--dry-run=server', '-f', '-'];
+      const { stdout, stderr } = await cluster.kubectl(dryRun, { input });
+      expect(stderr).toBe('');
+      expect(stdout.trim().split('\n')).toHaveLength((await render({ values })).length);
+    }
+    const unknown = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' };
+    const wrong = { ...unknown, metadata: { name: 'x', namespace }, spec: { gruops: [] } };
+    await expect(
+      cluster.kubectl([...args, '--dry-run=server', '-f', '-'], { input: JSON.stringify(wrong) }),
+    ).rejects.toThrow('gruops');
+    const names = [
+      'prometheusrules.monitoring.coreos.com',
+      'servicemonitors.monitoring.coreos.com',
+    ];
+    const others = ['httproutes.gateway.networking.k8s.io', 'certificates.cert-manager.io'];
+    await cluster.kubectl(['delete', 'crd', ...names, ...others]);
+  }, 120_000);
 });
 
 /** Everything that Signet may do: kind, name, groups, resources, names, verbs. */
@@ -224,6 +81,17 @@ const PERMISSIONS = [
   'ClusterRole signet-issuer: authorization.k8s.io subjectaccessreviews: create',
 ];
 
+const FOR_PEOPLE = [
+  'ClusterRole signet-viewer: signet.dev signingkeysets: get list watch',
+  'ClusterRole signet-rotator: signet.dev signingkeysets: get list watch',
+  'ClusterRole signet-rotator: signet.dev signingkeysets: patch update',
+  'ClusterRole signet-editor: signet.dev signingkeysets: get list watch',
+  'ClusterRole signet-editor: signet.dev signingkeysets: create patch update delete',
+  'ClusterRole signet-editor: signet.dev signingkeysets/spec signingkeysets/force: update',
+  'ClusterRole signet-token-requester: signet.dev signingkeysets/token: create',
+  'ClusterRole signet-claims-signer: signet.dev signingkeysets/claims: create',
+];
+
 function permissions({ kind, metadata, rules = [] }: Rendered): readonly string[] {
   return rules.map(({ apiGroups, resources, resourceNames, verbs }) => {
     const groups = apiGroups.map((group) => group || '""').join(' ');
@@ -233,16 +101,35 @@ function permissions({ kind, metadata, rules = [] }: Rendered): readonly string[
 }
 
 describe('Permissions', () => {
+  const OPERATOR = ['controller', 'issuer'];
+  const ofOperator = ({ metadata }: Rendered) =>
+    OPERATOR.includes(metadata.labels['app.kubernetes.io/component'] ?? '');
+
   test('are these and no others', async () => {
-    const granted = (await render()).flatMap(permissions);
+    const granted = (await render()).filter(ofOperator).flatMap(permissions);
     expect(granted.toSorted()).toEqual(PERMISSIONS.toSorted());
+  });
+
+  test('for people and workloads are these, bound to nobody and aggregated to nothing', async () => {
+    const objects = await render();
+    const roles = objects.filter(
+      ({ metadata }) => metadata.labels['app.kubernetes.io/component'] === 'user-roles',
+    );
+    expect(roles.flatMap(permissions).toSorted()).toEqual(FOR_PEOPLE.toSorted());
+    const bound = objects.flatMap(({ roleRef }) => roleRef?.name ?? []);
+    expect(bound.filter((name) => roles.some(({ metadata }) => metadata.name === name))).toEqual(
+      [],
+    );
+    expect(await template()).not.toContain('rbac.authorization.k8s.io/aggregate-to');
   });
 
   test('on Secrets end at the namespace of the operator', async () => {
     const objects = await render();
     const wide = objects.filter(({ kind }) => kind === 'ClusterRole').flatMap(permissions);
     expect(wide.filter((each) => /secrets|\*/.test(each))).toEqual([]);
-    const narrow = objects.filter(({ kind }) => kind === 'Role' || kind === 'RoleBinding');
+    const narrow = objects
+      .filter(ofOperator)
+      .filter(({ kind }) => kind === 'Role' || kind === 'RoleBinding');
     expect(narrow.map(({ metadata }) => metadata.namespace)).toEqual(Array(4).fill(namespace));
   });
 

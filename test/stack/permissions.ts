@@ -11,10 +11,13 @@ export const SERVICE_ACCOUNTS = {
   issuer: `${RELEASE}-issuer`,
 } as const;
 
-/** Everything of the chart but what needs a kubelet. */
-const TEMPLATES = ['crd', 'serviceaccounts', 'rbac-controller', 'rbac-issuer'];
+/** Everything of the chart that holds the operator, and needs no kubelet. */
+const TEMPLATES = [
+  ...['crd', 'serviceaccounts', 'rbac-controller', 'rbac-issuer'],
+  'admission-operator',
+];
 
-/** Installs the chart's CRD, ServiceAccounts and roles, exactly as it renders them. */
+/** Installs the chart's CRD, ServiceAccounts, roles and policies, exactly as it renders them. */
 export async function installPermissions(cluster: Cluster): Promise<void> {
   const rendered = await cluster.helm([
     ...['template', RELEASE, CHART, '--namespace', NAMESPACE],
