@@ -129,7 +129,8 @@ describe('A typo in a request is refused in kubectl:', () => {
   });
 
   test('one that was there before the policy keeps nobody from writing something else', async () => {
-    await annotate('controller', 'rotate=nwo'); // Of whom no policy asks that.
+    // Of the controller no policy asks that.
+    await patch('controller', { metadata: { annotations: { rotate: 'nwo' } } });
     await annotate('rotator', 'note=anything');
     await annotate('rotator', 'rotate-');
   });
