@@ -37,6 +37,7 @@ export const LOST = 'lost';
 
 type Decision = ApiReply | typeof LOST | undefined;
 type Hook = (call: ApiCall) => Promise<Decision> | Decision;
+type AnswerHook = (call: ApiCall, status: number) => Promise<Decision> | Decision;
 
 export interface ApiProxy extends AsyncDisposable {
   /** `https://127.0.0.1:<port>` */
@@ -44,7 +45,7 @@ export interface ApiProxy extends AsyncDisposable {
   /** Before a request is passed on. Undefined passes it on; a promise keeps it back. */
   before: Hook;
   /** After the API server has answered and before the client hears of it: the same. */
-  after: Hook;
+  after: AnswerHook;
   /** So much later the events of a watch arrive, in milliseconds. */
   watchDelay: number;
   /** The watches that are open now stay open, and nothing comes on them any more. */
@@ -78,7 +79,7 @@ export async function startApiProxy({ server, caPem, dir }: ControlPlane): Promi
     const answer = await forward(url, incoming, call, response);
     if (url.searchParams.get('watch') === 'true') return await stream(answer, response);
     const content = await buffer(answer);
-    const changed = await state.after(call);
+    const changed = await state.after(call, answer.statusCode ?? 0);
     if (changed !== undefined) return reply(response, changed);
     response.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers)).end(content);
   }

@@ -1,5 +1,4 @@
 import { expect } from 'vitest';
-import { secretName } from '../../../src/api/constants.ts';
 import type { SigningKeySetSpec } from '../../../src/api/signingkeyset.generated.ts';
 import type { Kube } from '../../../src/kube/client.ts';
 import { auditEvents, countWrites } from '../../controlplane/audit.ts';
@@ -30,11 +29,15 @@ export const FAULT = { timeout: 240_000 };
 /** How long a system that has converged is watched, in milliseconds (I20). */
 const SILENCE = 30_000;
 
-const SPEC: SigningKeySetSpec = {
-  algorithm: 'ES256',
-  rotation: { propagationDelay: `${P}s` },
-  tokens: { maxLifetime: `${L}s` },
-};
+/** A set of this name, which publishes a ConfigMap too. */
+export function specOf(name: string): SigningKeySetSpec {
+  return {
+    algorithm: 'ES256',
+    rotation: { propagationDelay: `${P}s` },
+    tokens: { maxLifetime: `${L}s` },
+    publish: { configMaps: [{ name: `${name}-keys` }] },
+  };
+}
 
 /**
  * Signet on a control plane of its own, and sets whose tokens are signed and verified all the time
@@ -45,7 +48,7 @@ export class Site extends Admin {
   readonly stack: Stack;
   readonly traffic: Traffic;
   readonly ledger = new Ledger();
-  readonly #followed = new Map<TenantSet, string>();
+  readonly #followed = new Set<TenantSet>();
 
   private constructor(plane: ControlPlane, stack: Stack, kube: Kube, traffic: Traffic) {
     super(plane, kube);
@@ -82,12 +85,11 @@ export class Site extends Admin {
   }
 
   /** A set in a namespace of its own, with a ConfigMap, and traffic from now on. */
-  async set(spec: SigningKeySetSpec = {}): Promise<TenantSet> {
+  async set(): Promise<TenantSet> {
     const tenant = await this.tenant();
     const input = JSON.stringify(accountsIn(tenant.name));
     await this.cluster.kubectl(['create', '-f', '-'], { input });
-    const publish = { configMaps: [{ name: 'login-keys' }] };
-    const set = await tenant.apply({ ...SPEC, publish, ...spec });
+    const set = await tenant.apply(specOf('login'));
     await set.until('Published', 'True', PATIENCE.timeout);
     await this.follow(set);
     // The next key of a new set does not wait for P; every later one does.
@@ -102,14 +104,14 @@ export class Site extends Admin {
     const credential = await this.cluster.token(namespace, 'authority', { audiences: [issuer] });
     const place = { namespace, name: set.name, configMap: `${set.name}-keys` };
     this.traffic.follow({ ...place, issuer, credential, lifetime: L });
-    this.#followed.set(set, await set.kid('current'));
+    this.#followed.add(set);
     await this.verified(await set.kid('current'));
   }
 
-  /** The set is gone for good: no more tokens of it. */
-  forget(set: TenantSet): void {
-    this.traffic.forget(set.tenant.name, set.name);
+  /** A set was made again: its clients notice nothing. */
+  goesOnAs(set: TenantSet, again: TenantSet): void {
     this.#followed.delete(set);
+    this.#followed.add(again);
   }
 
   /** Waits until every verifier has verified a token of this key. */
@@ -177,7 +179,7 @@ export class Site extends Admin {
 
   /** Once no old key is left, nothing but Leases is written for 30 s, and tokens go on (I20). */
   async fallsSilent(): Promise<void> {
-    for (const set of this.#followed.keys()) {
+    for (const set of this.#followed) {
       await eventually(async () => {
         expect(await set.kids('previous'), set.path).toEqual([]);
         const { conditions = [] } = await set.status();
@@ -199,9 +201,4 @@ export class Site extends Admin {
     expect(writes.map(({ resource }) => resource)).toContain('leases');
     await this.unbroken(before);
   }
-}
-
-/** Where the API server has the keys of a set. */
-export function secretNameOf(set: TenantSet): string {
-  return secretName(set.uid);
 }
