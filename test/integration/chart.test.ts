@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -34,12 +34,19 @@ const template = (options?: Options) => templateChart({ ...options, namespace })
 const render = (options?: Options) => renderChart({ ...options, namespace });
 const podSpec = (options?: Options) => podOf({ ...options, namespace });
 
+/** Their files are named `<group>_<plural>.yaml`. */
+function nameOf(path: string): string {
+  const [group, plural] = basename(path, '.yaml').split('_');
+  return `${plural}.${group}`;
+}
+
 describe('The chart is taken by the API server, every object of it,', () => {
   test('with defaults and with everything that a cluster may know', async () => {
     for (const crd of FOREIGN_CRDS) {
       await cluster.kubectl(['apply', '--server-side', '-f', await foreignCrd(crd)]);
     }
-    await cluster.kubectl(['wait', 'crd', '--all', '--for=condition=Established']);
+    const crds = FOREIGN_CRDS.map(({ path }) => `crd/${nameOf(path)}`);
+    await cluster.kubectl(['wait', ...crds, '--for=condition=Established', '--timeout=30s']);
     // Admission looks for the account of a pod.
     await cluster.kubectl(['create', 'serviceaccount', 'signet-test', '-n', namespace]);
     const args = ['apply', '--server-side', '--force-conflicts', '--validate=strict'];
@@ -55,12 +62,7 @@ describe('The chart is taken by the API server, every object of it,', () => {
     await expect(
       cluster.kubectl([...args, '--dry-run=server', '-f', '-'], { input: JSON.stringify(wrong) }),
     ).rejects.toThrow('gruops');
-    const names = [
-      'prometheusrules.monitoring.coreos.com',
-      'servicemonitors.monitoring.coreos.com',
-    ];
-    const others = ['httproutes.gateway.networking.k8s.io', 'certificates.cert-manager.io'];
-    await cluster.kubectl(['delete', 'crd', ...names, ...others]);
+    await cluster.kubectl(['delete', ...crds]);
   }, 120_000);
 });
 

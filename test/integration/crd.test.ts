@@ -355,6 +355,8 @@ describe('npm run generate -- --check', () => {
     'src/api/signingkeyset.generated.ts',
     'docs/api-reference.md',
     'charts/signet/templates/crd.yaml',
+    'charts/signet/values.yaml',
+    'charts/signet/README.md',
   ];
   let copy: string;
 
