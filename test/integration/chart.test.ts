@@ -17,6 +17,7 @@ import {
 import { FOREIGN_CRDS, foreignCrd } from '../chart/schemas.ts';
 import type { Cluster } from '../controlplane/cluster.ts';
 import { makeNamespace, sharedCluster } from '../support/cluster.ts';
+import { eventually } from '../support/eventually.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -160,9 +161,14 @@ describe('Permissions', () => {
     expect(await may('issuer', 'update', 'secrets', ...flags)).toBe('no');
     expect(await may('issuer', 'get', 'configmaps', ...flags)).toBe('no');
     await cluster.helm(['uninstall', release, ...flags, '--wait']);
-    const left = ['get', 'all,sa,role,rolebinding,clusterrole,clusterrolebinding', '-A'];
+    const kinds = 'all,sa,role,rolebinding,clusterrole,clusterrolebinding,pdb';
+    const policies = 'validatingadmissionpolicies,validatingadmissionpolicybindings';
+    const left = ['get', `${kinds},${policies}`, '-A'];
     const label = `app.kubernetes.io/instance=${release}`;
-    expect((await cluster.kubectl([...left, '-l', label, '-o', 'name'])).stdout).toBe('');
+    // Pods go once the collector has seen that their Deployment is gone.
+    await eventually(async () => {
+      expect((await cluster.kubectl([...left, '-l', label, '-o', 'name'])).stdout).toBe('');
+    });
   });
 });
 
