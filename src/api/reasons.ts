@@ -54,6 +54,8 @@ export const EVENT_REASONS = [
   'RequestRefused',
   'RequestIgnored',
   'CancelTooLate',
+  'KeyringDamaged',
+  'KeyringRolledBack',
   'ReconcileFailed',
 ] as const;
 

@@ -21,6 +21,7 @@ import type { KeyToMake, Notice, Transition } from '../rotation/situation.ts';
 import { completed, isMade } from '../rotation/transitions.ts';
 import type { Caches } from './caches.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
+import type { HeldKeyring } from './keyrings.ts';
 import type { ControllerMetrics } from './metrics.ts';
 import { paths, type SecretObject } from './objects.ts';
 import type { Publications } from './publish.ts';
@@ -69,12 +70,14 @@ export class Apply {
     stillClaims: () => boolean,
   ): Promise<void> {
     const { kind, notices } = transition;
+    // What the plan was made from: a version that comes while we make keys is not written over.
+    const held = this.#options.caches.keyrings.of(transition.keyring.owner.uid);
     const keyring = await this.#fill(transition);
     const live = transition.confirm ? await this.#confirm(set, keyring.owner) : undefined;
-    const isFirst = kind === 'Create' || kind === 'Resume' || kind === 'Restore';
+    const isFirst = kind === 'RestoreFromBackup' ? held === undefined : FIRST_WRITES.has(kind);
     // What is written back holds its issuer already.
     if (isFirst) await this.#createAlone(keyring, kind === 'Restore' ? () => true : stillClaims);
-    else await this.#replaceSecret(keyring);
+    else await this.#replaceSecret(keyring, held);
     this.#options.metrics.transitions.inc({ kind });
     this.tell(keyring.owner, notices);
     if (live !== undefined) await this.#clearPending(live, keyring);
@@ -202,9 +205,8 @@ export class Apply {
     }
   }
 
-  async #replaceSecret(keyring: Keyring): Promise<void> {
+  async #replaceSecret(keyring: Keyring, held: HeldKeyring | undefined): Promise<void> {
     const { namespace, write, caches } = this.#options;
-    const held = caches.keyrings.of(keyring.owner.uid);
     if (held === undefined) throw new StalePassError('the Secret');
     const { name, uid, resourceVersion } = held.secret.metadata;
     const secret = this.#secret(keyring, {
@@ -265,6 +267,9 @@ export class Apply {
     caches.sets.put(await write<SigningKeySet>('PATCH', paths.set(namespace, name), body));
   }
 }
+
+/** Those that make a Secret; a backup may also take the place of one that cannot be read. */
+const FIRST_WRITES: ReadonlySet<Transition['kind']> = new Set(['Create', 'Resume', 'Restore']);
 
 const CANCEL_TOO_LATE: Notice = {
   type: 'Warning',

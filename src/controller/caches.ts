@@ -19,6 +19,8 @@ interface CachesOptions {
   readonly log: Log;
   /** Called with `<namespace>/<name>` of each set that a change concerns. */
   readonly onChange: (key: string) => void;
+  /** Called with what is wrong with a Secret, once for each version of it. */
+  readonly onFinding: ConstructorParameters<typeof Keyrings>[0];
 }
 
 /** Local copies of everything that the controller looks at, kept up to date. */
@@ -27,10 +29,11 @@ export class Caches {
   readonly secrets: Reflector<SecretObject>;
   readonly configMaps: Reflector<ConfigMapObject>;
   readonly namespaces: Reflector<NamespaceObject>;
-  readonly keyrings = new Keyrings();
+  readonly keyrings: Keyrings;
 
-  constructor({ kube, namespace, log, onChange }: CachesOptions) {
+  constructor({ kube, namespace, log, onChange, onFinding }: CachesOptions) {
     const common = { kube, log };
+    this.keyrings = new Keyrings(onFinding);
     this.sets = new Reflector({ ...common, path: paths.sets });
     this.secrets = new Reflector({
       ...common,

@@ -1,23 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { API_VERSION, KIND } from '../api/constants.ts';
+import { API_VERSION, KIND, SECOND } from '../api/constants.ts';
 import type { Kube } from '../kube/client.ts';
 import { isConflict } from '../kube/errors.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { LeaderElection } from '../kube/leader-election.ts';
-import { type PassResult, WorkQueue } from '../kube/work-queue.ts';
-import { plan } from '../rotation/plan.ts';
+import { WorkQueue } from '../kube/work-queue.ts';
+import type { Notice } from '../rotation/situation.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Registry } from '../telemetry/metrics.ts';
 import { Apply } from './apply.ts';
 import { Caches } from './caches.ts';
+import { ClockCheck, Timekeeper } from './clock.ts';
 import { ForeignSecrets } from './foreign-secrets.ts';
 import { type IssuerTls, type IssuerTlsOptions, issuerTls } from './issuer-tls.ts';
 import { controllerMetrics } from './metrics.ts';
-import { observe, type View } from './observe.ts';
 import type { Flags } from './policy.ts';
 import { Publications } from './publish.ts';
-import { report } from './report.ts';
+import { Reconciler } from './reconcile.ts';
+import { Replicas } from './replicas.ts';
 import { defineSetMetrics } from './set-metrics.ts';
 import { guardedWrite, NotLeadingError } from './write.ts';
 
@@ -38,11 +39,7 @@ export interface ControllerOptions {
 
 /** So many sets are worked on at once; one set never twice. */
 const CONCURRENCY = 8;
-/** A set that has not settled after so many passes waits its turn again. */
-const MOST_STEPS = 8;
 const LEASE = 'signet-controller';
-/** How often a ConfigMap that is not ours is looked at again: no watch of ours shows it. */
-const FOREIGN_RECHECK = 10_000;
 
 /** observe → plan → apply → report, for each set, on the replica that leads. */
 export class Controller {
@@ -50,59 +47,95 @@ export class Controller {
   readonly #caches: Caches;
   readonly #events: EventRecorder;
   readonly #election: LeaderElection;
-  readonly #foreignSecrets: ForeignSecrets;
+  readonly #replicas: Replicas;
   readonly #publications: Publications;
   readonly #issuerTls: IssuerTls;
   readonly #apply: Apply;
+  readonly #reconciler: Reconciler;
+  readonly #time: Timekeeper;
   readonly #metrics;
-  readonly #write;
   #queue: WorkQueue | undefined;
 
   constructor(options: ControllerOptions) {
-    const { kube, namespace, log, registry, clock } = options;
+    const { kube, namespace, log, registry, clock, flags } = options;
     const instance = `${hostname()}-${randomUUID().slice(0, 8)}`;
     this.#options = options;
     this.#metrics = controllerMetrics(registry);
-    this.#caches = new Caches({ kube, namespace, log, onChange: (key) => this.#queue?.add(key) });
+    this.#time = new Timekeeper(clock);
+    const now = () => this.#time.read().now;
+    const onChange = (key: string) => this.#queue?.add(key);
+    this.#caches = new Caches({
+      ...{ kube, namespace, log, onChange },
+      onFinding: (about, finding) => this.#report(about, finding),
+    });
+    this.#replicas = new Replicas({
+      ...{ kube, namespace, log, now },
+      clockSkew: flags.clockSkew,
+      onEvidence: onChange,
+      onStaleness: () => this.#enqueueAll(),
+    });
+    const check = new ClockCheck({
+      allowed: flags.clockSkew,
+      wall: clock,
+      onMeasured: (skew) => this.#metrics.skew.set(skew / SECOND),
+      onChange: (skew) => this.#onSkew(skew),
+    });
+    kube.onDate((date, tookMs) => check.heard(date, tookMs));
     defineSetMetrics(registry, () => this.#caches.sets.list());
     this.#events = new EventRecorder({ kube, component: 'signet', instance, log, clock });
     this.#election = new LeaderElection({ kube, namespace, name: LEASE, identity: instance, log });
-    this.#foreignSecrets = new ForeignSecrets(clock);
-    this.#write = guardedWrite(kube, () => this.#election.isLeading());
+    const foreignSecrets = new ForeignSecrets(now);
+    const write = guardedWrite(kube, () => this.#election.isLeading());
     this.#issuerTls = issuerTls(options.issuerTls ?? {}, {
       ...{ kube, namespace, log, registry, clock },
       publicUrl: options.publicUrl,
-      clockSkew: options.flags.clockSkew,
-      write: this.#write,
+      clockSkew: flags.clockSkew,
+      write,
       onChange: () => this.#enqueueAll(),
     });
     this.#publications = new Publications({
       kube,
-      write: this.#write,
+      write,
       cache: this.#caches.configMaps,
       trust: this.#issuerTls.trust,
     });
     this.#apply = new Apply({
       kube,
       namespace,
-      write: this.#write,
+      write,
       caches: this.#caches,
       publications: this.#publications,
-      foreignSecrets: this.#foreignSecrets,
+      foreignSecrets,
       events: this.#events,
       metrics: this.#metrics,
       clock,
+    });
+    this.#reconciler = new Reconciler({
+      ...{ kube, namespace, flags, foreignSecrets, write },
+      publicUrl: options.publicUrl,
+      caches: this.#caches,
+      publications: this.#publications,
+      replicas: this.#replicas,
+      apply: this.#apply,
+      metrics: this.#metrics,
+      time: () => this.#time.read(),
+      clockSkew: () => check.skew,
     });
   }
 
   /** Why this replica is not ready yet; true once its caches are filled. */
   ready(): true | string {
-    return this.#caches.areSynced || 'the first lists of sets, Secrets and ConfigMaps are not done';
+    const isSynced = this.#caches.areSynced && this.#replicas.leases.isSynced;
+    return isSynced || 'the first lists of sets, Secrets, ConfigMaps and Leases are not done';
   }
 
   /** Runs until the signal aborts; then writes out its events and resolves. */
   async run(signal: AbortSignal): Promise<void> {
-    const background = Promise.all([this.#caches.run(signal), this.#issuerTls.run(signal)]);
+    const background = Promise.all([
+      this.#caches.run(signal),
+      this.#replicas.leases.run(signal),
+      this.#issuerTls.run(signal),
+    ]);
     await this.#election.run(signal, (leading) => this.#lead(leading));
     await this.#events.flush();
     await background;
@@ -111,20 +144,20 @@ export class Controller {
   async #lead(leading: AbortSignal): Promise<void> {
     const { log } = this.#options;
     try {
-      await this.#caches.synced();
+      await Promise.all([this.#caches.synced(), this.#replicas.leases.synced]);
     } catch {
       return; // Stopped before the caches were filled: there was nothing to lead yet.
     }
     await this.#issuerTls.settle();
     const queue = new WorkQueue({
       concurrency: CONCURRENCY,
-      process: (key) => this.#reconcile(key),
+      process: (key) => this.#reconciler.reconcile(key),
       onError: (key, error, failed) => this.#onError(key, error, failed.retryInMs),
       onPass: ({ outcome, durationMs }) => {
         this.#metrics.passes.observe({ outcome }, durationMs / 1_000);
         this.#metrics.queued.set(queue.depth);
       },
-      clock: this.#options.clock,
+      clock: () => this.#time.read().now,
     });
     this.#queue = queue;
     this.#metrics.leading.set(1);
@@ -148,74 +181,19 @@ export class Controller {
     return new Set(all.map(({ namespace, name }) => `${namespace}/${name}`));
   }
 
-  async #reconcile(key: string): Promise<PassResult> {
-    const [namespace = '', name = ''] = key.split('/');
-    const { clock, flags, publicUrl } = this.#options;
-    const sources = {
-      caches: this.#caches,
-      publications: this.#publications,
-      foreignSecrets: this.#foreignSecrets,
-      flags,
-      publicUrl,
-    };
-    this.#metrics.sets.set(this.#caches.sets.list().length);
-    await this.#apply.sweep(namespace, name);
-    for (let step = 0; step < MOST_STEPS; step += 1) {
-      const look = () => observe(namespace, name, sources);
-      const view = look();
-      if (view === undefined) return { recheckAt: clock() + 1_000 };
-      const settled = await this.#pass(view, look);
-      if (settled !== undefined) return settled;
-    }
-    return { recheckAt: clock() };
+  /** Whoever leads tells of it; everybody logs it. */
+  #report(about: Parameters<Apply['tell']>[0], finding: Notice): void {
+    const { namespace, name } = about;
+    const { reason, message } = finding;
+    this.#options.log.warn({ set: `${namespace}/${name}`, reason }, message);
+    if (this.#election.isLeading()) this.#apply.tell(about, [finding]);
   }
 
-  /** One pass: at most one write of each object. @returns undefined while there is more to do. */
-  async #pass(view: View, look: () => View | undefined): Promise<PassResult | undefined> {
-    const { clock } = this.#options;
-    const { observed, policy, set } = view;
-    const now = clock();
-    const time = { now, stamp: now };
-    const { intake, transition, discard, report: said, recheckAt } = plan(observed, policy, time);
-    if (intake !== undefined && set !== undefined) {
-      return await this.#apply.intake(set, intake);
-    }
-    if (transition !== undefined) {
-      const stillClaims = () => look()?.observed.claim.granted === true;
-      return await this.#apply.transition(set, transition, stillClaims);
-    }
-    if (discard !== undefined) return await this.#apply.discard(discard.keyring);
-    const failure = await this.#publish(view);
-    if (failure === 'changed') return undefined;
-    const after = failure === undefined ? view : (look() ?? view);
-    const settled = failure === undefined ? said : plan(after.observed, policy, time).report;
-    if (set !== undefined && settled !== undefined) {
-      await report(set, settled, now, { write: this.#write, cache: this.#caches.sets });
-    }
-    if (failure !== undefined) throw failure.error;
-    return { recheckAt: earliest(recheckAt, this.#foreignRecheck(view, now)) };
-  }
-
-  /** Publishes; a failure is reported before it is thrown, so that status tells of it. */
-  async #publish(view: View): Promise<'changed' | { readonly error: unknown } | undefined> {
-    const { keyring, former } = view.observed;
-    const names = view.set?.spec?.publish?.configMaps?.map(({ name }) => name) ?? [];
-    try {
-      let changed = false;
-      for (const ring of former) if (await this.#publications.refresh(ring)) changed = true;
-      if (keyring !== undefined && (await this.#publications.publish(keyring, names)))
-        changed = true;
-      return changed ? 'changed' : undefined;
-    } catch (error) {
-      return { error };
-    }
-  }
-
-  #foreignRecheck({ observed }: View, now: number): number | undefined {
-    if (observed.publishers.some(({ fault }) => fault !== undefined)) return now + FOREIGN_RECHECK;
-    return observed.set === undefined
-      ? undefined
-      : this.#foreignSecrets.recheckAt(observed.set.uid);
+  #onSkew(skew: number | undefined): void {
+    const { log } = this.#options;
+    if (skew === undefined) log.info({}, 'the clock agrees with the API server’s again');
+    else log.error({ skewInMs: skew }, 'the clock is off: nothing is promoted or revoked');
+    this.#enqueueAll();
   }
 
   #onError(key: string, error: unknown, retryInMs: number): void {
@@ -235,9 +213,4 @@ export class Controller {
       { type: 'Warning', reason: 'ReconcileFailed', message: `Trying again: ${message}` },
     );
   }
-}
-
-function earliest(...times: readonly (number | undefined)[]): number | undefined {
-  const known = times.filter((time) => time !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
 }

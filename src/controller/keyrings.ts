@@ -1,10 +1,11 @@
 import { SET_NAME_LABEL, SET_NAMESPACE_LABEL, setUidOf } from '../api/constants.ts';
 import { decodeKeyring } from '../keys/codec.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
-import type { Keyring } from '../keys/keyring.ts';
+import type { Keyring, KeyringOwner } from '../keys/keyring.ts';
 import type { Change } from '../kube/store.ts';
-import type { ReadyFault } from '../rotation/situation.ts';
+import type { Notice, ReadyFault } from '../rotation/situation.ts';
 import type { SecretObject } from './objects.ts';
+import { rolledBack } from './rolled-back.ts';
 
 /** A Secret of ours as it was last seen, and what could be read from it. */
 export interface HeldKeyring {
@@ -14,6 +15,9 @@ export interface HeldKeyring {
   readonly fault?: ReadyFault;
 }
 
+type SetName = Pick<KeyringOwner, 'namespace' | 'name'>;
+type OnFinding = (about: SetName & Pick<KeyringOwner, 'uid'>, finding: Notice) => void;
+
 /**
  * The keyrings by the uid of their set, read once for each version of a Secret. One whose Secret
  * somebody deleted is kept until it is written back or given up.
@@ -22,6 +26,13 @@ export class Keyrings {
   readonly #held = new Map<string, HeldKeyring>();
   readonly #lastGood = new Map<string, Keyring>();
   readonly #byName = new Map<string, Set<string>>();
+  /** The uids of those whose Secret was found missing by a list. */
+  readonly #vanished = new Set<string>();
+  readonly #onFinding: OnFinding;
+
+  constructor(onFinding: OnFinding) {
+    this.#onFinding = onFinding;
+  }
 
   of(setUid: string): HeldKeyring | undefined {
     return this.#held.get(setUid);
@@ -49,53 +60,88 @@ export class Keyrings {
     return [...this.#lastGood.values()];
   }
 
-  /** What a Secret held that somebody else deleted; nothing, for a set that was retired. */
-  lost(setUid: string): Keyring | undefined {
-    const last = this.#held.has(setUid) ? undefined : this.#lastGood.get(setUid);
-    return last?.retiredAt === undefined ? last : undefined;
+  /**
+   * What a Secret held that somebody else deleted; nothing, for a set that was retired. `isLast`:
+   * whether the deletion was seen, so that no later version was missed.
+   */
+  lost(setUid: string): { readonly keyring: Keyring; readonly isLast: boolean } | undefined {
+    const keyring = this.#held.has(setUid) ? undefined : this.#lastGood.get(setUid);
+    if (keyring === undefined || keyring.retiredAt !== undefined) return undefined;
+    return { keyring, isLast: !this.#vanished.has(setUid) };
+  }
+
+  /** How many Secrets cannot be used as they are. */
+  get damaged(): number {
+    return [...this.#held.values()].filter(({ fault }) => fault !== undefined).length;
   }
 
   /** We deleted the Secret, or the set is gone: it is not to be written back. */
   giveUp(setUid: string): void {
-    if (!this.#held.has(setUid)) this.#lastGood.delete(setUid);
+    if (this.#held.has(setUid)) return;
+    this.#lastGood.delete(setUid);
+    this.#vanished.delete(setUid);
   }
 
   /** Takes in a change of the Secrets. @returns the set concerned, `<namespace>/<name>`. */
-  take({ type, object }: Change<SecretObject>): string | undefined {
+  take(change: Change<SecretObject>): string | undefined {
+    const { object } = change;
     const uid = setUidOf(object.metadata.name);
     if (uid === undefined) return undefined;
-    if (type === 'delete') {
-      const owner = this.#ownerOf(uid, object);
-      this.#held.delete(uid);
-      if (owner !== undefined) this.#byName.get(owner)?.delete(uid);
-      return owner;
-    }
-    const held = read(object, uid);
-    this.#held.set(uid, held);
-    if (held.keyring !== undefined) this.#lastGood.set(uid, held.keyring);
+    if (change.type === 'upsert') return this.#load(uid, object);
     const owner = this.#ownerOf(uid, object);
-    if (owner !== undefined) {
-      const uids = this.#byName.get(owner) ?? new Set();
-      this.#byName.set(owner, uids.add(uid));
-    }
-    return owner;
+    this.#held.delete(uid);
+    if (!change.isLast) this.#vanished.add(uid);
+    if (owner !== undefined) this.#byName.get(keyOf(owner))?.delete(uid);
+    return owner && keyOf(owner);
   }
 
-  #ownerOf(uid: string, { metadata }: SecretObject): string | undefined {
+  #load(uid: string, object: SecretObject): string | undefined {
+    const held = read(object, uid);
+    const before = this.#lastGood.get(uid);
+    this.#held.set(uid, held);
+    this.#vanished.delete(uid);
+    if (held.keyring !== undefined) this.#lastGood.set(uid, held.keyring);
+    const owner = this.#ownerOf(uid, object);
+    if (owner === undefined) return undefined;
+    const uids = this.#byName.get(keyOf(owner)) ?? new Set();
+    this.#byName.set(keyOf(owner), uids.add(uid));
+    const finding = findingIn(held, before);
+    if (finding !== undefined) this.#onFinding({ ...owner, uid }, finding);
+    return keyOf(owner);
+  }
+
+  #ownerOf(uid: string, { metadata }: SecretObject): SetName | undefined {
     const ring = this.#held.get(uid)?.keyring ?? this.#lastGood.get(uid);
     const namespace = ring?.owner.namespace ?? metadata.labels?.[SET_NAMESPACE_LABEL];
     const name = ring?.owner.name ?? metadata.labels?.[SET_NAME_LABEL];
-    return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`;
+    return namespace === undefined || name === undefined ? undefined : { namespace, name };
   }
 }
 
+function keyOf({ namespace, name }: SetName): string {
+  return `${namespace}/${name}`;
+}
+
+/** What somebody should hear of who looks after this set. */
+function findingIn({ fault, keyring }: HeldKeyring, before: Keyring | undefined) {
+  if (fault !== undefined) {
+    return { type: 'Warning', reason: 'KeyringDamaged', message: fault.message } as const;
+  }
+  return keyring && before && rolledBack(before, keyring);
+}
+
+/** The keyring in a Secret. @throws KeyringDamagedError */
+export function decodeSecret({ data = {} }: SecretObject): Keyring {
+  const entries = Object.entries(data);
+  return decodeKeyring(
+    Object.fromEntries(entries.map(([name, value]) => [name, fromBase64(value)])),
+  );
+}
+
 function read(secret: SecretObject, uid: string): HeldKeyring {
-  const entries = Object.entries(secret.data ?? {});
   let keyring: Keyring;
   try {
-    keyring = decodeKeyring(
-      Object.fromEntries(entries.map(([name, value]) => [name, fromBase64(value)])),
-    );
+    keyring = decodeSecret(secret);
   } catch (error) {
     if (!(error instanceof KeyringDamagedError)) throw error;
     return { secret, fault: damaged(secret, error) };

@@ -26,6 +26,14 @@ const TABLE = {
   leading: gauge('signet_controller_leading', '1 while this replica leads.'),
   queued: gauge('signet_controller_queue_depth', 'Sets that wait for a pass.'),
   sets: gauge('signet_sets', 'Sets that are there.'),
+  damaged: gauge(
+    'signet_keyrings_damaged',
+    'Key Secrets that cannot be used as they are, of sets that are there or were deleted.',
+  ),
+  skew: gauge(
+    'signet_clock_skew_seconds',
+    'How far the own clock and the API server are apart at least; above --clock-skew nothing is promoted or revoked.',
+  ),
 } as const;
 
 export type ControllerMetrics = Metrics<typeof TABLE>;

@@ -1,11 +1,13 @@
 import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
-import type { Keyring } from '../keys/keyring.ts';
-import type { Observed, ObservedSet, Policy } from '../rotation/situation.ts';
+import type { Instant, Keyring } from '../keys/keyring.ts';
+import type { Backup, Observed, ObservedSet, Policy } from '../rotation/situation.ts';
 import { allowedIssuers, type Caches } from './caches.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
 import { claimIssuer } from './issuer-claim.ts';
+import type { HeldKeyring } from './keyrings.ts';
 import { type Flags, policyOf } from './policy.ts';
 import type { Publications } from './publish.ts';
+import type { HeldSecret, Replicas } from './replicas.ts';
 
 /** One look at everything that concerns the sets of one name. */
 export interface View {
@@ -13,12 +15,19 @@ export interface View {
   readonly policy: Policy;
   /** The set as read, for its resourceVersion and its status. */
   readonly set?: SigningKeySet;
+  /** When a replica that lags behind would count no more. */
+  readonly lapsesAt?: Instant;
 }
 
 interface Sources {
   readonly caches: Caches;
   readonly publications: Publications;
   readonly foreignSecrets: ForeignSecrets;
+  readonly replicas: Replicas;
+  /** By how much, in milliseconds, our clock is off; undefined while that is within S. */
+  readonly clockSkew: number | undefined;
+  /** What a request names, read live. */
+  readonly backup: Backup | undefined;
   readonly flags: Flags;
   readonly publicUrl: string;
 }
@@ -29,7 +38,9 @@ interface Sources {
  * @returns undefined while the namespace of a set has not been seen yet.
  */
 export function observe(namespace: string, name: string, sources: Sources): View | undefined {
-  const { caches, flags } = sources;
+  const { caches, flags, clockSkew, backup } = sources;
+  const key = `${namespace}/${name}`;
+  const skew = clockSkew === undefined ? {} : { clockSkew };
   const set = caches.sets.get(namespace, name);
   const policy = policyOf(set?.spec, flags);
   const named = caches.keyrings.named(namespace, name);
@@ -39,14 +50,16 @@ export function observe(namespace: string, name: string, sources: Sources): View
       reason: 'KeysNotCreated',
       message: 'The set was deleted',
     } as const;
-    return { observed: { former: named, claim, publishers: [], replicas: [] }, policy };
+    const { replicas } = sources.replicas.of(key, undefined);
+    return { observed: { former: named, claim, publishers: [], replicas, ...skew }, policy };
   }
   const home = caches.namespaces.get(undefined, namespace);
   if (home?.metadata.uid === undefined) return undefined;
   const { uid } = set.metadata;
   const held = caches.keyrings.of(uid);
   const fault = held?.fault ?? (held === undefined ? sources.foreignSecrets.of(uid) : undefined);
-  const lost = caches.keyrings.lost(uid);
+  const lost = lostKeyring(caches, set);
+  const { replicas, ...lapse } = sources.replicas.of(key, heldSecret(uid, held));
   const observed: Observed = {
     set: observedSet(set, home.metadata.uid),
     former: named.filter(({ owner }) => owner.uid !== uid),
@@ -60,12 +73,35 @@ export function observe(namespace: string, name: string, sources: Sources): View
       holders: caches.keyrings.holders(),
     }),
     publishers: publishersOf(set, held?.keyring, sources.publications),
-    replicas: [],
+    replicas,
+    ...skew,
+    ...(backup === undefined ? {} : { backup }),
     ...(held?.keyring === undefined ? {} : { keyring: held.keyring }),
     ...(fault === undefined ? {} : { keyringFault: fault }),
     ...(lost === undefined ? {} : { lostKeyring: lost }),
   };
-  return { observed, policy, set };
+  return { observed, policy, set, ...lapse };
+}
+
+function heldSecret(uid: string, held: HeldKeyring | undefined): HeldSecret | undefined {
+  const version = held?.secret.metadata.resourceVersion;
+  return version === undefined ? undefined : { uid, version: BigInt(version) };
+}
+
+/**
+ * What a deleted Secret held. Where nobody saw the deletion itself, our copy may be behind: it is
+ * written back unless the status, which follows each write of the Secret, shows that it would bring
+ * back a revoked key, or lacks the one that signs.
+ */
+function lostKeyring({ keyrings }: Caches, { metadata, status }: SigningKeySet) {
+  const lost = keyrings.lost(metadata.uid);
+  if (lost === undefined || lost.isLast) return lost?.keyring;
+  const kids = new Set(lost.keyring.keys.map(({ kid }) => kid));
+  const isBehind = status?.keys?.some(
+    ({ kid, state }) =>
+      (state === 'revoked' && kids.has(kid)) || (state === 'current' && !kids.has(kid)),
+  );
+  return isBehind ? undefined : lost.keyring;
 }
 
 function observedSet({ metadata, status }: SigningKeySet, namespaceUid: string): ObservedSet {

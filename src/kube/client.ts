@@ -25,6 +25,9 @@ export interface KubeAnswer {
   readonly date?: Date;
 }
 
+/** @param tookMs how many milliseconds ago the answer was asked for. */
+export type ClockListener = (date: Date, tookMs: number) => void;
+
 export interface WatchOptions {
   readonly query?: Query;
   readonly signal?: AbortSignal;
@@ -59,6 +62,7 @@ export class Kube {
   readonly namespace: string;
   readonly #server: string;
   readonly #transport: Transport;
+  readonly #clockListeners = new Set<ClockListener>();
 
   constructor(credentials: Credentials, userAgent: string) {
     this.#server = credentials.server;
@@ -73,6 +77,7 @@ export class Kube {
    */
   async request(method: string, path: string, options: CallOptions = {}): Promise<KubeAnswer> {
     const { body, contentType = defaultContentType(method), accept, signal, timeoutMs } = options;
+    const askedAt = performance.now();
     const { text, headers } = await this.#transport.call({
       method,
       url: this.#url(path, options.query),
@@ -84,10 +89,16 @@ export class Kube {
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    return {
-      body: parseJson(text),
-      ...(headers.date === undefined ? {} : { date: new Date(headers.date) }),
-    };
+    const answer = { body: parseJson(text) };
+    if (headers.date === undefined) return answer;
+    const date = new Date(headers.date);
+    for (const listener of this.#clockListeners) listener(date, performance.now() - askedAt);
+    return { ...answer, date };
+  }
+
+  /** Tells of the API server's clock with each answer, as it comes. */
+  onDate(listener: ClockListener): void {
+    this.#clockListeners.add(listener);
   }
 
   /**

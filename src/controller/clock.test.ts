@@ -1,0 +1,101 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { MINUTE, SECOND } from '../api/constants.ts';
+import { ClockCheck, Timekeeper } from './clock.ts';
+
+const START = Date.UTC(2026, 0, 1);
+
+let wall: number;
+let monotonic: number;
+beforeEach(() => {
+  wall = START;
+  monotonic = 7;
+});
+
+describe('the time', () => {
+  it('that a wait takes is never shortened by a jump, however often there is one (I16)', () => {
+    const steps = fc.array(
+      fc.record({
+        passes: fc.nat({ max: MINUTE }),
+        jump: fc.integer({ min: -MINUTE, max: MINUTE }),
+      }),
+    );
+    fc.assert(
+      fc.property(steps, fc.nat({ max: MINUTE }), (history, wait) => {
+        const [offset, startedAt] = [START, monotonic];
+        wall = offset;
+        const time = new Timekeeper(
+          () => wall,
+          () => monotonic,
+        );
+        const deadline = time.read().stamp + wait;
+        for (const { passes, jump } of history) {
+          wall += passes + jump;
+          monotonic += passes;
+          const { now, stamp } = time.read();
+          expect(stamp).toBeGreaterThanOrEqual(now);
+          if (now >= deadline) expect(monotonic - startedAt).toBeGreaterThanOrEqual(wait);
+        }
+      }),
+    );
+  });
+
+  it('is one, while nothing jumps', () => {
+    const time = new Timekeeper(
+      () => wall,
+      () => monotonic,
+    );
+    wall += MINUTE;
+    monotonic += MINUTE;
+    expect(time.read()).toEqual({ now: START + MINUTE, stamp: START + MINUTE });
+  });
+});
+
+describe('the check of the clock', () => {
+  let told: (number | undefined)[];
+  let measured: number[];
+  let check: ClockCheck;
+  beforeEach(() => {
+    [told, measured] = [[], []];
+    check = new ClockCheck({
+      allowed: MINUTE,
+      wall: () => wall,
+      monotonic: () => monotonic,
+      onMeasured: (skew) => measured.push(skew),
+      onChange: (skew) => told.push(skew),
+    });
+  });
+
+  /** The API server's clock says so much more than ours. */
+  function hear(ahead: number): void {
+    check.heard(new Date(wall + ahead), 100);
+  }
+
+  it('says nothing of clocks that agree within S, however late the answer came', () => {
+    for (const ahead of [0, MINUTE, -MINUTE, -MINUTE - SECOND]) hear(ahead);
+    check.heard(new Date(wall - 2 * MINUTE), 2 * MINUTE);
+    expect(told).toEqual([]);
+    expect(measured).toHaveLength(5);
+  });
+
+  it('tells at once of one that is off, and not again while it is off by about as much', () => {
+    hear(2 * MINUTE);
+    hear(2 * MINUTE + 3 * SECOND);
+    expect(check.skew).toBe(2 * MINUTE);
+    hear(4 * MINUTE);
+    expect(told).toEqual([2 * MINUTE, 4 * MINUTE]);
+  });
+
+  it('tells that they agree again once all answers said so for ten seconds', () => {
+    hear(2 * MINUTE);
+    for (let second = 1; second <= 9; second += 1) {
+      monotonic += SECOND;
+      hear(0);
+    }
+    expect(check.skew).toBe(2 * MINUTE);
+    hear(2 * MINUTE);
+    monotonic += 10 * SECOND;
+    hear(0);
+    expect(told).toEqual([2 * MINUTE, undefined]);
+  });
+});

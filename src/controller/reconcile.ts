@@ -1,0 +1,126 @@
+import { SECOND } from '../api/constants.ts';
+import type { Instant } from '../keys/keyring.ts';
+import type { Kube } from '../kube/client.ts';
+import type { PassResult } from '../kube/work-queue.ts';
+import { plan } from '../rotation/plan.ts';
+import type { Backup, Time } from '../rotation/situation.ts';
+import type { Apply } from './apply.ts';
+import { readBackup } from './backups.ts';
+import type { Caches } from './caches.ts';
+import type { ForeignSecrets } from './foreign-secrets.ts';
+import type { ControllerMetrics } from './metrics.ts';
+import { observe, type View } from './observe.ts';
+import type { Flags } from './policy.ts';
+import type { Publications } from './publish.ts';
+import type { Replicas } from './replicas.ts';
+import { report } from './report.ts';
+import type { Write } from './write.ts';
+
+interface ReconcilerOptions {
+  readonly kube: Kube;
+  readonly namespace: string;
+  readonly flags: Flags;
+  readonly publicUrl: string;
+  readonly caches: Caches;
+  readonly publications: Publications;
+  readonly foreignSecrets: ForeignSecrets;
+  readonly replicas: Replicas;
+  readonly apply: Apply;
+  readonly metrics: ControllerMetrics;
+  readonly write: Write;
+  readonly time: () => Time;
+  /** By how much, in milliseconds, our clock is off; undefined while that is within S. */
+  readonly clockSkew: () => number | undefined;
+}
+
+/** A set that has not settled after so many passes waits its turn again. */
+const MOST_STEPS = 8;
+/** How often a ConfigMap that is not ours is looked at again: no watch of ours shows it. */
+const FOREIGN_RECHECK = 10 * SECOND;
+
+/** observe → plan → apply → report: everything that is to be done about the sets of one name. */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Passes until nothing is left to do.
+   * @param key `<namespace>/<name>`
+   * @throws what a write threw; the next try plans anew.
+   */
+  async reconcile(key: string): Promise<PassResult> {
+    const [namespace = '', name = ''] = key.split('/');
+    const { caches, apply, metrics, time } = this.#options;
+    metrics.sets.set(caches.sets.list().length);
+    metrics.damaged.set(caches.keyrings.damaged);
+    await apply.sweep(namespace, name);
+    const backup = await readBackup(caches.sets.get(namespace, name), this.#options);
+    for (let step = 0; step < MOST_STEPS; step += 1) {
+      const look = () => this.#look(namespace, name, backup);
+      const view = look();
+      if (view === undefined) return { recheckAt: time().now + SECOND };
+      const settled = await this.#pass(view, look);
+      if (settled !== undefined) return settled;
+    }
+    return { recheckAt: time().now };
+  }
+
+  #look(namespace: string, name: string, backup: Backup | undefined): View | undefined {
+    const clockSkew = this.#options.clockSkew();
+    return observe(namespace, name, { ...this.#options, clockSkew, backup });
+  }
+
+  /** One pass: at most one write of each object. @returns undefined while there is more to do. */
+  async #pass(view: View, look: () => View | undefined): Promise<PassResult | undefined> {
+    const { apply, caches, time: clock, write } = this.#options;
+    const { observed, policy, set } = view;
+    const time = clock();
+    const { intake, transition, discard, report: said, recheckAt } = plan(observed, policy, time);
+    if (intake !== undefined && set !== undefined) return await apply.intake(set, intake);
+    if (transition !== undefined) {
+      const stillClaims = () => look()?.observed.claim.granted === true;
+      return await apply.transition(set, transition, stillClaims);
+    }
+    if (discard !== undefined) return await apply.discard(discard.keyring);
+    const failure = await this.#publish(view);
+    if (failure === 'changed') return undefined;
+    const after = failure === undefined ? view : (look() ?? view);
+    const settled = failure === undefined ? said : plan(after.observed, policy, time).report;
+    if (set !== undefined && settled !== undefined) {
+      await report(set, settled, time.stamp, { write, cache: caches.sets });
+    }
+    if (failure !== undefined) throw failure.error;
+    const rechecks = [recheckAt, view.lapsesAt, this.#foreignRecheck(view, time.now)];
+    return { recheckAt: earliest(...rechecks) };
+  }
+
+  /** Publishes; a failure is reported before it is thrown, so that status tells of it. */
+  async #publish(view: View): Promise<'changed' | { readonly error: unknown } | undefined> {
+    const { publications } = this.#options;
+    const { keyring, former } = view.observed;
+    const names = view.set?.spec?.publish?.configMaps?.map(({ name }) => name) ?? [];
+    try {
+      let changed = false;
+      for (const ring of former) if (await publications.refresh(ring)) changed = true;
+      if (keyring !== undefined && (await publications.publish(keyring, names))) changed = true;
+      return changed ? 'changed' : undefined;
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  #foreignRecheck({ observed }: View, now: Instant): Instant | undefined {
+    if (observed.publishers.some(({ fault }) => fault !== undefined)) return now + FOREIGN_RECHECK;
+    return observed.set === undefined
+      ? undefined
+      : this.#options.foreignSecrets.recheckAt(observed.set.uid);
+  }
+}
+
+function earliest(...times: readonly (Instant | undefined)[]): Instant | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
