@@ -67,7 +67,7 @@ export interface WatchedController {
 const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/signet-controller`;
 
 /** A dead leader's lease would keep the next one waiting for 15 s. */
-export async function takeLeaseAway(world: World): Promise<void> {
+export async function takeLeaseAway(world: Pick<World, 'delete'>): Promise<void> {
   await world.delete(LEASE).catch((error) => {
     if (!isNotFound(error)) throw error;
   });

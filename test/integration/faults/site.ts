@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { SigningKeySetSpec } from '../../../src/api/signingkeyset.generated.ts';
+import { paths } from '../../../src/controller/objects.ts';
 import type { Kube } from '../../../src/kube/client.ts';
 import { auditEvents, countWrites } from '../../controlplane/audit.ts';
 import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
@@ -10,7 +11,7 @@ import { Ledger } from '../../support/traffic/ledger.ts';
 import { type Tally, VERIFIERS } from '../../support/traffic/messages.ts';
 import { Traffic } from '../../support/traffic/traffic.ts';
 import { request } from '../controller/promotions.ts';
-import { Admin, NAMESPACE, type TenantSet } from '../controller/world.ts';
+import { Admin, NAMESPACE, type Tenant, type TenantSet } from '../controller/world.ts';
 import { accountsIn } from '../issuer/accounts.ts';
 
 /** P, L, R and S, in seconds. A previous key leaves R + L + S = 13 s after its last signature. */
@@ -26,6 +27,8 @@ const INTERVAL = 300;
 export const PATIENCE = { timeout: 60_000, interval: 100 };
 /** Of a test, and of a hook that starts everything. */
 export const FAULT = { timeout: 240_000 };
+/** Of the clients' credentials. */
+const TOKEN_SECONDS = 3_600;
 /** How long a system that has converged is watched, in milliseconds (I20). */
 const SILENCE = 30_000;
 
@@ -84,11 +87,17 @@ export class Site extends Admin {
     await this.plane.stop();
   }
 
-  /** A set in a namespace of its own, with a ConfigMap, and traffic from now on. */
-  async set(): Promise<TenantSet> {
+  /** A namespace with those who may sign. */
+  async tenantWithAccounts(): Promise<Tenant> {
     const tenant = await this.tenant();
     const input = JSON.stringify(accountsIn(tenant.name));
     await this.cluster.kubectl(['create', '-f', '-'], { input });
+    return tenant;
+  }
+
+  /** A set in a namespace of its own, with a ConfigMap, and traffic from now on. */
+  async set(): Promise<TenantSet> {
+    const tenant = await this.tenantWithAccounts();
     const set = await tenant.apply(specOf('login'));
     await set.until('Published', 'True', PATIENCE.timeout);
     await this.follow(set);
@@ -101,11 +110,22 @@ export class Site extends Admin {
   async follow(set: TenantSet): Promise<void> {
     const namespace = set.tenant.name;
     const { issuer = '' } = await set.status();
-    const credential = await this.cluster.token(namespace, 'authority', { audiences: [issuer] });
+    const asked = { spec: { audiences: [issuer], expirationSeconds: TOKEN_SECONDS } };
+    const { status } = await this.create<{ status: { token: string } }>(
+      paths.token(namespace, 'authority'),
+      asked,
+    );
+    const credential = status.token;
     const place = { namespace, name: set.name, configMap: `${set.name}-keys` };
     this.traffic.follow({ ...place, issuer, credential, lifetime: L });
     this.#followed.add(set);
     await this.verified(await set.kid('current'));
+  }
+
+  /** No more tokens of a set; those that are under way are verified to their end. */
+  forget(set: TenantSet): void {
+    this.traffic.forget(set.tenant.name, set.name);
+    this.#followed.delete(set);
   }
 
   /** A set was made again: its clients notice nothing. */
@@ -129,15 +149,21 @@ export class Site extends Admin {
     await this.verified(await set.promoted(before, PATIENCE.timeout));
   }
 
+  /** No token was refused that should verify, and none verified that was revoked. */
+  async refusesNothing(): Promise<Tally> {
+    const seen = await this.traffic.tally();
+    expect(this.ledger.wronglyRefused(seen)).toEqual([]);
+    expect(this.ledger.wronglyAccepted(seen)).toEqual([]);
+    return seen;
+  }
+
   /**
    * No token was refused that should verify (I1), and enough were looked at to say so.
    *
    * @param since - what had been seen before the fault.
    */
   async unbroken(since?: Tally): Promise<Tally> {
-    const seen = await this.traffic.tally();
-    expect(this.ledger.wronglyRefused(seen)).toEqual([]);
-    expect(this.ledger.wronglyAccepted(seen)).toEqual([]);
+    const seen = await this.refusesNothing();
     for (const verifier of VERIFIERS) {
       const verified = seen.verified[verifier] - (since?.verified[verifier] ?? 0);
       expect(verified, `tokens that ${verifier} verified`).toBeGreaterThan(20);
