@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Cluster } from '../controlplane/cluster.ts';
+import { eventually } from '../support/eventually.ts';
 
 const CHART = join(import.meta.dirname, '..', '..', 'charts', 'signet');
 const RELEASE = 'signet';
@@ -27,7 +28,8 @@ export async function installPermissions(cluster: Cluster): Promise<void> {
   const apply = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
   await cluster.kubectl(apply, { input: JSON.stringify(namespace) });
   await cluster.kubectl(apply, { input: rendered.stdout });
-  await cluster.kubectl([
-    ...['wait', 'crd/signingkeysets.signet.dev', '--for=condition=Established', '--timeout=10s'],
-  ]);
+  const crd = 'crd/signingkeysets.signet.dev';
+  const wait = ['wait', crd, '--for=condition=Established', '--timeout=10s'];
+  // kubectl fails at one that has no conditions yet.
+  await eventually(() => cluster.kubectl(wait));
 }

@@ -4,6 +4,7 @@ import type { TestProject } from 'vitest/node';
 import { type Connection, connectCluster } from '../controlplane/cluster.ts';
 import { startControlPlane } from '../controlplane/controlplane.ts';
 import { temporaryDirectory } from '../controlplane/supervise.ts';
+import { eventually } from './eventually.ts';
 
 const CRDS = join(import.meta.dirname, '..', '..', 'crds');
 
@@ -30,7 +31,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
       await cluster.kubectl(['apply', '--server-side', '-f', join(CRDS, name)]);
     }
     if (crds.length > 0) {
-      await cluster.kubectl(['wait', 'crd', '--all', '--for=condition=Established']);
+      // kubectl fails at one that has no conditions yet.
+      const wait = ['wait', 'crd', '--all', '--for=condition=Established'];
+      await eventually(() => cluster.kubectl(wait));
     }
   } catch (error) {
     await stop();
