@@ -3,12 +3,26 @@
  * it makes one of kind. The last line is `N passed, N failed`.
  */
 import { dump } from './dump.ts';
+import type { Life } from './life.ts';
+import { type Previous, previousVersion } from './previous.ts';
 import { findSite, NoClusterError, type Site } from './site.ts';
-import { type Life, STEPS } from './steps.ts';
+import { STEPS } from './steps.ts';
 
 /** @returns how many steps passed; the first that fails ends the run. */
-async function play(site: Site): Promise<number> {
-  const life: Life = { site, image: `signet:${site.tag}`, firstToken: '' };
+async function play(site: Site, before: Previous | undefined): Promise<number> {
+  const image = `signet:${site.tag}`;
+  const previous = before && {
+    image: `${image}-previous`,
+    chart: `${before.folder}/charts/signet`,
+  };
+  const life: Life = {
+    ...{ site, image, tokens: [] },
+    ...(previous === undefined ? {} : { previous }),
+    async bring() {
+      await site.image(image, '.');
+      if (before && previous) await site.image(previous.image, before.folder);
+    },
+  };
   for (const [index, { name, run }] of STEPS.entries()) {
     const started = performance.now();
     try {
@@ -26,7 +40,9 @@ async function play(site: Site): Promise<number> {
 
 try {
   const site = await findSite();
-  const passed = await play(site);
+  const before = await previousVersion();
+  const passed = await play(site, before);
+  before?.remove();
   await site.leave();
   const failed = passed === STEPS.length ? 0 : 1;
   console.log(`\n${passed} passed, ${failed} failed`);

@@ -1,12 +1,15 @@
 /** What tenants run: a client and a gateway, in a namespace that enforces `restricted`. */
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
+import { OPERATOR, RELEASE } from './life.ts';
 import type { Site } from './site.ts';
 
 export const TENANT = 'identity';
 export const SET = 'login';
-export const CONFIG_MAP = 'login-verification-keys';
+const CONFIG_MAP = 'login-verification-keys';
+const ISSUER = `https://${RELEASE}-issuer.${OPERATOR}.svc/${TENANT}/${SET}`;
 const AUDIENCE = 'https://orders.example.com';
 const PODS = join(import.meta.dirname, 'pods');
 
@@ -81,10 +84,10 @@ interface PodOptions {
 }
 
 /** @param image has Node in it. */
-export function workloads(image: string, issuer: string): readonly object[] {
+export function workloads(image: string): readonly object[] {
   const keys = { name: 'keys', at: '/keys', source: { configMap: { name: CONFIG_MAP } } };
   const projected = {
-    sources: [{ serviceAccountToken: { path: 'token', audience: issuer, expirationSeconds: 600 } }],
+    sources: [{ serviceAccountToken: { path: 'token', audience: ISSUER, expirationSeconds: 600 } }],
   };
   const identity = { name: 'identity', at: '/var/run/secrets/signet', source: { projected } };
   const meta = { namespace: TENANT };
@@ -100,7 +103,7 @@ export function workloads(image: string, issuer: string): readonly object[] {
     },
     pod('client', image, ['/programs/agent.mjs', 'serve'], {
       account: 'shop',
-      env: { ISSUER: issuer, AUDIENCE, NODE_EXTRA_CA_CERTS: '/keys/ca.crt' },
+      env: { ISSUER, AUDIENCE, NODE_EXTRA_CA_CERTS: '/keys/ca.crt' },
       volumes: [identity, keys],
     }),
     pod('gateway', image, ['/programs/gateway.mjs'], { volumes: [keys] }),
@@ -120,7 +123,7 @@ async function ask<T>({ kubectl }: Site, path: string): Promise<T> {
   return JSON.parse(stdout);
 }
 
-export interface LoadReport {
+interface LoadReport {
   readonly counts: Readonly<Record<string, number>>;
   readonly failures: readonly string[];
 }
@@ -146,4 +149,41 @@ export function kidOf(token: string): string {
 /** Waits for as long as a busy node needs. */
 export function soon<T>(probe: () => T | Promise<T>, seconds = 120) {
   return eventually(probe, { timeout: seconds * 1_000, interval: 500 });
+}
+
+/** JWKS and gateway take each token. */
+export async function verifiesEverywhere(site: Site, tokens: readonly string[]): Promise<void> {
+  for (const token of tokens) {
+    await soon(async () => {
+      assert.equal(await client.verify(site, token), 'verifies');
+      assert.equal(await client.gateway(site, token), 200);
+    });
+  }
+}
+
+interface Tolerance {
+  /** For so many seconds after the first failure others may follow; default: none may fail. */
+  readonly mayFailFor?: number;
+}
+
+/** Tokens and JWKS are asked for all the while. @throws AssertionError with the first failures. */
+export async function underLoad(
+  site: Site,
+  work: () => Promise<void>,
+  { mayFailFor = 0 }: Tolerance = {},
+): Promise<void> {
+  await client.startLoad(site);
+  let report: LoadReport;
+  try {
+    await work();
+  } finally {
+    report = await client.stopLoad(site);
+  }
+  const { counts, failures } = report;
+  console.log(`    ${JSON.stringify(counts)}, ${failures.length} failed`);
+  for (const count of Object.values(counts)) assert.ok(count > 100, 'too few requests to tell');
+  if (mayFailFor === 0) return assert.deepEqual(failures.slice(0, 10), []);
+  const times = failures.map((failure) => Date.parse(failure.split(' ')[0] ?? ''));
+  const lasted = (Math.max(...times) - Math.min(...times)) / 1_000;
+  assert.ok(failures.length === 0 || lasted <= mayFailFor, failures.slice(0, 10).join('\n'));
 }
