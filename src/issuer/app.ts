@@ -1,69 +1,21 @@
 import type { RequestListener } from 'node:http';
-import express, { type RequestHandler } from 'express';
-import { PATHS } from './discovery.ts';
-import { DOWNLOADS } from './downloads.ts';
-import { requireEncryption } from './encryption.ts';
-import { type Exchange, exchangeOf, observe } from './exchange.ts';
-import { keysFirst } from './keys-first.ts';
+import express, { type Response } from 'express';
+import { begin, type Exchange } from './exchange.ts';
 import { setUnknown } from './locate.ts';
-import { publish } from './publish.ts';
+import { requestedLocations } from './location.ts';
 import { Refusal } from './refusals.ts';
 import { refuse } from './respond.ts';
-import type { Endpoint, Services } from './services.ts';
-import { signEndpoint } from './sign.ts';
-import { tokenEndpoint } from './token.ts';
+import { ROUTES, type Route } from './routes.ts';
+import type { Services } from './services.ts';
+import { shortcuts } from './shortcuts.ts';
 
-interface Route {
-  readonly name: string;
-  readonly method: 'get' | 'post';
-  /** `set` is where the set is found: the path of its issuer, or `<namespace>/<name>`. */
-  readonly paths: readonly string[];
-  readonly errors: Exchange['errors'];
-  readonly endpoint: Endpoint;
+declare global {
+  namespace Express {
+    interface Locals {
+      exchange?: Exchange;
+    }
+  }
 }
-
-const below = (path: string) => `{/*set}${path}`;
-/** RFC 8414 section 3.1: between the host and the path of the issuer. */
-const inserted = (path: string) => `${path}{/*set}`;
-
-/** What is asked for most stands first, because Express tries one after the other. */
-const ROUTES: readonly Route[] = [
-  {
-    name: 'sign',
-    method: 'post',
-    paths: [below(PATHS.sign)],
-    errors: 'problem',
-    endpoint: signEndpoint,
-  },
-  {
-    name: 'token',
-    method: 'post',
-    paths: [below(PATHS.token)],
-    errors: 'oauth',
-    endpoint: tokenEndpoint,
-  },
-  {
-    name: 'discovery',
-    method: 'get',
-    paths: [PATHS.openid, PATHS.oauth].flatMap((path) => [below(path), inserted(path)]),
-    errors: 'problem',
-    endpoint: publish((set) => set.discovery),
-  },
-  {
-    name: 'jwks',
-    method: 'get',
-    paths: [below(PATHS.jwks)],
-    errors: 'problem',
-    endpoint: publish((set) => set.jwks),
-  },
-  ...DOWNLOADS.map(({ path, endpoint }) => ({
-    name: 'download',
-    method: 'get' as const,
-    paths: [below(path)],
-    errors: 'problem' as const,
-    endpoint,
-  })),
-];
 
 const ALLOWED: Readonly<Record<Route['method'], string>> = { get: 'GET, HEAD', post: 'POST' };
 
@@ -71,33 +23,46 @@ const ALLOWED: Readonly<Record<Route['method'], string>> = { get: 'GET, HEAD', p
 export function createApp(services: Services): RequestListener {
   const app = express();
   app.disable('x-powered-by');
-  app.disable('etag');
   app.enable('case sensitive routing');
-  app.use(observe(services), endConnections(services));
-  for (const { name, method, paths, errors, endpoint } of ROUTES) {
-    const route = app.route([...paths]);
-    route.all((_request, response, next) => {
-      Object.assign(exchangeOf(response), { route: name, errors });
+  app.use((request, response, next) => {
+    const place = { route: 'none', errors: 'problem', locations: [] } as const;
+    response.locals.exchange = begin(services, request, response, place);
+    // While stopping, each answer is the last one of its connection.
+    if (services.stopping()) response.setHeader('Connection', 'close');
+    next();
+  });
+  for (const { name, method, errors, endpoint, ...place } of ROUTES) {
+    const run = endpoint(services);
+    const route = app.route(patterns(place));
+    route.all(({ headers, params }, response, next) => {
+      const { set = [] } = params;
+      const segments = typeof set === 'string' ? [set] : set;
+      const locations = requestedLocations(headers.host, segments);
+      Object.assign(exchangeOf(response), { route: name, errors, locations });
       next();
     });
-    if (method === 'post') route.post(requireEncryption(services));
-    route[method](endpoint(services));
+    route[method]((_request, response) => run(exchangeOf(response)));
     route.all((_request, response) => {
-      response.set('Allow', ALLOWED[method]);
+      response.setHeader('Allow', ALLOWED[method]);
       throw new Refusal('method_not_allowed', `Use ${ALLOWED[method]}.`);
     });
   }
   app.use(() => {
     throw setUnknown();
   });
-  app.use(refuse(services.log));
-  return keysFirst(services, app);
+  app.use((error: unknown, _request: unknown, response: Response, _next: unknown) => {
+    refuse(services.log, exchangeOf(response), error);
+  });
+  const posts = ROUTES.filter(({ method }) => method === 'post');
+  return shortcuts(services, posts, app);
 }
 
-/** While stopping, each answer is the last one of its connection. */
-function endConnections({ stopping }: Services): RequestHandler {
-  return (_request, response, next) => {
-    if (stopping()) response.set('Connection', 'close');
-    next();
-  };
+/** `set` is where the set is found: the path of its issuer, or `<namespace>/<name>`. */
+function patterns({ path, inserted }: Pick<Route, 'path' | 'inserted'>): string[] {
+  return inserted === true ? [`{/*set}${path}`, `${path}{/*set}`] : [`{/*set}${path}`];
+}
+
+function exchangeOf({ locals: { exchange } }: Response): Exchange {
+  if (exchange === undefined) throw new TypeError('a request that did not begin');
+  return exchange;
 }

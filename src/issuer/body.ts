@@ -1,4 +1,4 @@
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { Refusal } from './refusals.ts';
 
 const MAX_BODY = 64 * 1024;
@@ -10,10 +10,11 @@ const NO_BODY = Buffer.alloc(0);
  *
  * @throws Refusal `media_type_unsupported`, `body_too_large`, `request_invalid`.
  */
-export function readBody(request: Request, type: string): Promise<Buffer> {
+export function readBody(request: IncomingMessage, type: string): Promise<Buffer> {
   const { headers } = request;
-  const asMost = headers['content-type'] === type && headers['content-length'] !== undefined;
-  if (!asMost && !request.is(type)) {
+  const [mediaType = ''] = (headers['content-type'] ?? '').split(';', 1);
+  const hasBody = headers['content-length'] ?? headers['transfer-encoding'];
+  if (hasBody === undefined || mediaType.trim().toLowerCase() !== type) {
     throw new Refusal('media_type_unsupported', `Send Content-Type: ${type}, and a body.`);
   }
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
@@ -23,7 +24,7 @@ export function readBody(request: Request, type: string): Promise<Buffer> {
   return collect(request);
 }
 
-function collect(request: Request): Promise<Buffer> {
+function collect(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   return new Promise((resolve, reject) => {

@@ -6,15 +6,17 @@ import type { Keyring } from '../keys/keyring.ts';
 /** A document that anyone may read, made once, so that a request only looks it up. */
 export interface PublicDocument {
   readonly body: Buffer;
+  /** Names and values in turn, as `writeHead` takes them with the least work. */
+  readonly headers: readonly string[];
   readonly contentType: string;
   /** Strong (RFC 9110 section 8.8.1): the same bytes, the same tag. */
   readonly etag: string;
-  readonly cacheControl: string;
-  /** Under which name a browser saves it; without one it shows it. */
-  readonly fileName?: string;
 }
 
-/** @param maxAge - how long a cache may keep it, in milliseconds. */
+/**
+ * @param maxAge - how long a cache may keep it, in milliseconds.
+ * @param fileName - under which name a browser saves it; without one it shows it.
+ */
 export function publicDocument(
   contentType: string,
   body: Buffer,
@@ -22,13 +24,15 @@ export function publicDocument(
   fileName?: string,
 ): PublicDocument {
   const seconds = Math.floor(maxAge / SECOND);
-  return {
-    body,
-    contentType,
-    etag: `"${createHash('sha256').update(body).digest('base64url')}"`,
-    cacheControl: seconds > 0 ? `public, max-age=${seconds}` : 'no-cache',
-    ...(fileName !== undefined && { fileName }),
-  };
+  const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+  const headers = [
+    ...['Access-Control-Allow-Origin', '*'],
+    ...['Cache-Control', seconds > 0 ? `public, max-age=${seconds}` : 'no-cache'],
+    ...['ETag', etag],
+    // The name of a Kubernetes object needs no quoting (RFC 6266 section 4.1).
+    ...(fileName ? ['Content-Disposition', `attachment; filename="${fileName}"`] : []),
+  ];
+  return { body, headers, contentType, etag };
 }
 
 /**

@@ -47,9 +47,10 @@ export const DOWNLOADS = Object.keys(FORMATS).map((path) => ({
 
 /** `GET <path>?key=current|next|previous`; without `key` the current one. */
 function download(path: Path): Endpoint {
-  return publish((set, { query }) => {
-    const { key: asked = 'current' } = query;
-    const state = STATES.find((one) => one === asked);
+  return publish((set, { request: { url = '' } }) => {
+    const [, query] = url.split('?', 2);
+    const [asked = 'current', ...others] = new URLSearchParams(query).getAll('key');
+    const state = others.length > 0 ? undefined : STATES.find((one) => one === asked);
     if (state === undefined) {
       throw new Refusal('key_invalid', `Set key to ${STATES.join(', ')} or leave it out.`);
     }

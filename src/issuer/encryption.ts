@@ -1,7 +1,6 @@
-import type { RequestHandler } from 'express';
 import { locate } from './locate.ts';
 import { Refusal } from './refusals.ts';
-import type { Services } from './services.ts';
+import type { Endpoint } from './services.ts';
 
 /**
  * Keeps credentials off plain HTTP, in both directions: refused before the body is read, though
@@ -9,15 +8,19 @@ import type { Services } from './services.ts';
  *
  * @throws Refusal `https_required`.
  */
-export function requireEncryption(services: Services): RequestHandler {
-  return (request, response, next) => {
-    if (services.plainCredentials || request.secure) return next();
-    const { issuer } = locate(services, request, response).set.ring;
-    response.set('Connection', 'close');
-    const where = issuer.startsWith('https:') ? ` to ${issuer}` : '';
-    throw new Refusal(
-      'https_required',
-      `Send it over HTTPS${where}; a token that was sent in the clear is no secret any more.`,
-    );
+export function encrypted(endpoint: Endpoint): Endpoint {
+  return (services) => {
+    const run = endpoint(services);
+    return (exchange) => {
+      const { request, response } = exchange;
+      if (services.plainCredentials || 'encrypted' in request.socket) return run(exchange);
+      const { issuer } = locate(services, exchange).set.ring;
+      response.setHeader('Connection', 'close');
+      const where = issuer.startsWith('https:') ? ` to ${issuer}` : '';
+      throw new Refusal(
+        'https_required',
+        `Send it over HTTPS${where}; a token that was sent in the clear is no secret any more.`,
+      );
+    };
   };
 }

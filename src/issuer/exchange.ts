@@ -1,42 +1,31 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RequestHandler, Response } from 'express';
 import { SECOND } from '../api/constants.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Holding } from './keyrings.ts';
+import type { Location } from './location.ts';
 import type { IssuerMetrics } from './metrics.ts';
 import type { RefusalCode } from './refusals.ts';
 
-/** What is known of one request while it is answered. */
+/** One request while it is answered, and what is known of it. */
 export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
   readonly requestId: string;
   /** The name of its row in the table of routes; a path could contain anything. */
   route: string;
   /** Which standard the errors of the route follow. */
   errors: 'problem' | 'oauth';
+  /** Where the set that it is for may be found. */
+  locations: readonly Location[];
   holding?: Holding;
   refused?: RefusalCode;
 }
 
-declare global {
-  namespace Express {
-    interface Locals {
-      exchange?: Exchange;
-    }
-  }
-}
+type Telling = Readonly<{ log: Log; metrics: Pick<IssuerMetrics, 'requests'> }>;
 
 /** Nothing with a dot, so that a token does not pass for an id. */
 const REQUEST_ID = /^[\w-]{1,64}$/;
-
-export function exchangeOf(response: Response): Exchange {
-  const { exchange } = response.locals;
-  if (exchange === undefined) throw new TypeError('a request that no one observes');
-  return exchange;
-}
-
-type Telling = Readonly<{ log: Log; metrics: Pick<IssuerMetrics, 'requests'> }>;
-
 /** Of this process, so that an id is not that of another one's request. */
 const instance = randomBytes(6).toString('hex');
 let requests = 0;
@@ -47,32 +36,22 @@ export function newRequestId(): string {
   return `${instance}-${requests.toString(36)}`;
 }
 
-/** Gives each request its id, and follows it to its end. */
-export function observe(telling: Telling): RequestHandler {
-  return (request, response, next) => {
-    const asked = request.headers['x-request-id'];
-    const requestId = typeof asked === 'string' && REQUEST_ID.test(asked) ? asked : newRequestId();
-    const exchange: Exchange = { requestId, route: 'none', errors: 'problem' };
-    response.locals.exchange = exchange;
-    response.setHeader('X-Request-Id', requestId);
-    response.setHeader('X-Content-Type-Options', 'nosniff');
-    follow(telling, request, response, exchange);
-    next();
-  };
-}
-
-/** Tells of a request when it has ended: answered, or broken off. */
-function follow(
+/** Gives a request its id, and follows it until it is answered or broken off. */
+export function begin(
   telling: Telling,
   request: IncomingMessage,
   response: ServerResponse,
-  exchange: Exchange,
-): void {
+  place: Pick<Exchange, 'route' | 'errors' | 'locations'>,
+): Exchange {
+  const asked = request.headers['x-request-id'];
+  const requestId = typeof asked === 'string' && REQUEST_ID.test(asked) ? asked : newRequestId();
+  const exchange: Exchange = { request, response, requestId, ...place };
   const startedAt = performance.now();
   response.once('close', () => {
     const status = response.writableFinished ? response.statusCode : 499;
-    tell(telling, request, status, exchange, performance.now() - startedAt);
+    tell(telling, exchange, status, performance.now() - startedAt);
   });
+  return exchange;
 }
 
 /**
@@ -81,11 +60,11 @@ function follow(
  */
 export function tell(
   { log, metrics }: Telling,
-  { method }: IncomingMessage,
+  exchange: Pick<Exchange, 'request' | 'requestId' | 'route' | 'holding' | 'refused'>,
   status: number,
-  { requestId, route, holding, refused }: Omit<Exchange, 'errors'>,
   milliseconds: number,
 ): void {
+  const { requestId, route, holding, refused } = exchange;
   metrics.requests.observe(
     { route, status: `${Math.floor(status / 100)}xx` },
     milliseconds / SECOND,
@@ -95,7 +74,7 @@ export function tell(
   log[level](
     {
       requestId,
-      method,
+      method: exchange.request.method,
       route,
       status,
       milliseconds: Math.round(milliseconds * 100) / 100,

@@ -1,4 +1,4 @@
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { readBody } from './body.ts';
 import { decodeUtf8 } from './json.ts';
 import { Refusal } from './refusals.ts';
@@ -12,7 +12,7 @@ const REPEATABLE: ReadonlySet<string> = new Set(['resource', 'audience']);
  * Reads a form of at most 64 KiB, in which each parameter stands once (RFC 6749 section 3.2).
  * @throws Refusal `parameter_repeated`, and those of `readBody`.
  */
-export async function readForm(request: Request): Promise<Form> {
+export async function readForm(request: IncomingMessage): Promise<Form> {
   const body = await readBody(request, 'application/x-www-form-urlencoded');
   const form = new URLSearchParams(decodeUtf8(body));
   const names = [...form.keys()].filter((name) => !REPEATABLE.has(name));

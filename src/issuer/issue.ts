@@ -1,7 +1,6 @@
-import type { Response } from 'express';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Caller, Power } from './authorize.ts';
-import { exchangeOf, setName } from './exchange.ts';
+import { type Exchange, setName } from './exchange.ts';
 import { type IssuedToken, issueToken, signer, type TokenRequest } from './issue-token.ts';
 import { sameSet } from './keyrings.ts';
 import { peerOf, refuseAfter } from './limits.ts';
@@ -24,28 +23,28 @@ export interface Issuing {
 /** The one way to a signature: fresh keys, a caller who may, a request that is allowed. */
 export async function issue(
   services: Services,
-  response: Response,
+  { request, requestId }: Exchange,
   { find, token, power, rejected = 'token_invalid', read }: Issuing,
 ): Promise<IssuedToken> {
   const { authorizer, clock, freshness, log, metrics, rates } = services;
-  const asked = find();
-  const current = asked.set.ring.keys.find((key) => key.state === 'current');
+  const before = find();
+  const current = before.set.ring.keys.find((key) => key.state === 'current');
   let result = 'internal_error';
   try {
-    freshness.require(asked);
-    signer(asked);
-    const caller = await authorizer.authorize(token, power, asked.set.ring, () =>
-      refuseAfter(rates.peer.take(peerOf(response.req.socket.remoteAddress))),
+    freshness.require(before);
+    signer(before);
+    const caller = await authorizer.authorize(token, power, before.set.ring, () =>
+      refuseAfter(rates.peer.take(peerOf(request.socket.remoteAddress))),
     );
     refuseAfter(rates.caller.take(caller.username));
     // That took a while: what signs is in the JWKS served now, and was confirmed within R (I14).
     const found = find();
     freshness.require(found);
-    if (!sameSet(asked, found)) throw unavailable();
+    if (!sameSet(before, found)) throw unavailable();
     const { ring } = found.set;
-    const request = read(ring, caller);
-    const issued = await issueToken(found, request, clock());
-    audit(log, exchangeOf(response).requestId, ring, caller, request, issued);
+    const asked = read(ring, caller);
+    const issued = await issueToken(found, asked, clock());
+    audit(log, requestId, ring, caller, asked, issued);
     result = 'signed';
     return issued;
   } catch (error) {

@@ -37,7 +37,7 @@ describe('a JSON text', () => {
     for (const text of ['"'.repeat(65_535), `"${'\\"'.repeat(32_767)}`, '[]'.repeat(32_767)]) {
       expect(() => parse(text)).toThrow(expect.objectContaining({ code: 'json_invalid' }));
     }
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 });
 

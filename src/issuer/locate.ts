@@ -1,7 +1,5 @@
-import type { Request, Response } from 'express';
-import { exchangeOf } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import type { Holding } from './keyrings.ts';
-import { requestedLocations } from './location.ts';
 import { Refusal } from './refusals.ts';
 import type { ServedSet } from './served.ts';
 import type { Services } from './services.ts';
@@ -13,15 +11,16 @@ export type Found = Holding & { readonly set: ServedSet };
  * The set that a request is for.
  * @throws Refusal `set_unknown`; `keyring_unavailable` where that cannot be said yet.
  */
-export function locate(services: Services, request: Request, response: Response): Found {
-  const { set: segments = [] } = request.params;
-  const path = typeof segments === 'string' ? [segments] : segments;
-  const holding = services.keyrings.find(requestedLocations(request.get('host'), path));
+export function locate(services: Services, exchange: Exchange): Found {
+  const holding = services.keyrings.find(exchange.locations);
   if (holding === undefined) throw services.loaded() ? setUnknown() : unavailable();
-  exchangeOf(response).holding = holding;
-  const { set } = holding;
-  if (set === undefined) throw unavailable();
-  return { ...holding, set };
+  exchange.holding = holding;
+  if (!isFound(holding)) throw unavailable();
+  return holding;
+}
+
+function isFound(holding: Holding): holding is Found {
+  return holding.set !== undefined;
 }
 
 /** The same words for every place without a set, whatever else this issuer serves. */

@@ -1,6 +1,6 @@
-import type { Request } from 'express';
 import { DAY } from '../api/constants.ts';
 import type { PublicDocument } from './document.ts';
+import type { Exchange } from './exchange.ts';
 import { locate, unavailable } from './locate.ts';
 import { sendDocument } from './respond.ts';
 import type { ServedSet } from './served.ts';
@@ -13,10 +13,10 @@ export const PUBLISH_UNCONFIRMED = DAY;
  * `GET` of a public document of a set. A replica that is cut off goes on for a day, because a stale
  * answer refuses fewer tokens than none.
  */
-export function publish(choose: (set: ServedSet, request: Request) => PublicDocument): Endpoint {
-  return (services) => (request, response) => {
-    const { set } = locate(services, request, response);
+export function publish(choose: (set: ServedSet, exchange: Exchange) => PublicDocument): Endpoint {
+  return (services) => (exchange) => {
+    const { set } = locate(services, exchange);
     if (services.freshness.age() >= PUBLISH_UNCONFIRMED) throw unavailable();
-    sendDocument(request, response, choose(set, request));
+    sendDocument(exchange, choose(set, exchange));
   };
 }

@@ -1,6 +1,6 @@
-import type { Request, Response } from 'express';
 import type { Log } from '../telemetry/log.ts';
 import type { Authorizer } from './authorize.ts';
+import type { Exchange } from './exchange.ts';
 import type { Freshness } from './freshness.ts';
 import type { Keyrings } from './keyrings.ts';
 import type { IssuerMetrics } from './metrics.ts';
@@ -24,6 +24,4 @@ export interface Services {
 }
 
 /** Answers one row of the table of routes; whatever it throws becomes the route's error body. */
-export type Endpoint = (
-  services: Services,
-) => (request: Request, response: Response) => void | Promise<void>;
+export type Endpoint = (services: Services) => (exchange: Exchange) => void | Promise<void>;

