@@ -152,15 +152,18 @@ export class Freshness {
 /** Whether the copy has everything that the list shows, or something newer. */
 function holds(copy: LocalCopy, { resourceVersion, items }: Listing): boolean {
   const listedAt = BigInt(resourceVersion);
-  const seen = copy.lastSeenResourceVersion;
-  if (seen === undefined) return false;
-  if (BigInt(seen) >= listedAt) return true;
+  if (copy.lastSeenResourceVersion === undefined) return false;
   const held = versions(copy.list());
   const listed = versions(items);
   return (
-    [...listed].every(([name, version]) => (held.get(name) ?? -1n) >= version) &&
+    [...listed].every(([name, version]) => isAsListed(held.get(name), version, listedAt)) &&
     [...held].every(([name, version]) => listed.has(name) || version > listedAt)
   );
+}
+
+/** What is held is as it was listed, or newer than the list; else it is of another history. */
+function isAsListed(held: bigint | undefined, version: bigint, listedAt: bigint): boolean {
+  return held === version || (held !== undefined && held > listedAt);
 }
 
 function versions(objects: readonly StoredObject[]): Map<string, bigint> {

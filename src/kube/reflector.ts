@@ -8,7 +8,7 @@ import {
 } from './client.ts';
 import { ApiError, isGone } from './errors.ts';
 import type { Log } from './log.ts';
-import { type Change, type Listed, Store, type StoredObject } from './store.ts';
+import { type Change, type Identified, Store, type StoredObject } from './store.ts';
 
 export interface ReflectorOptions<T extends StoredObject> {
   readonly kube: Kube;
@@ -53,6 +53,8 @@ export class Reflector<T extends StoredObject> {
   #isSynced = false;
   #resumeFrom: string | undefined;
   #lastSeen: string | undefined;
+  /** A list whose deletions are still to come by the watch. */
+  #owed: { readonly listed: readonly Identified[]; readonly resourceVersion: string } | undefined;
   #lastContactAt: number | undefined;
   #failures = 0;
 
@@ -106,10 +108,14 @@ export class Reflector<T extends StoredObject> {
 
   /** Runs until the signal aborts; then resolves. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
+    let isWhole = false;
     while (!signal.aborted) {
       try {
-        await this.#catchUp(signal);
+        if (this.#resumeFrom === undefined) await this.#relist(signal);
+        else if (!isWhole) await this.#rejoin(signal);
+        isWhole = false;
         await this.#follow(signal);
+        isWhole = true;
       } catch (error) {
         if (!signal.aborted) await this.#recover(error, signal);
       }
@@ -129,51 +135,61 @@ export class Reflector<T extends StoredObject> {
     await sleep(waitMs, signal);
   }
 
-  /**
-   * A list where a watch could not go on. A watch from a version that the server has not reached
-   * is silent for ever, as after etcd was restored: so each is preceded by a question.
-   */
-  async #catchUp(signal: AbortSignal): Promise<void> {
-    const from = this.#resumeFrom;
-    const { path, log } = this.#options;
-    if (from !== undefined && !isOlder(await this.#versionNow(signal), from)) return;
-    const { listed, resourceVersion } = await this.#list(signal);
-    if (isOlder(resourceVersion, this.#lastSeen)) {
+  async #relist(signal: AbortSignal): Promise<void> {
+    const { path, log, pageSize = PAGE } = this.#options;
+    const { listed, resourceVersion } = await this.#list(signal, pageSize, (raw) => ({
+      ...identityOf(raw),
+      object: this.#parse(raw),
+    }));
+    if (this.#isAnotherHistory(listed, resourceVersion)) {
       log.warn({ path, resourceVersion, held: this.#lastSeen }, 'the server’s history began anew');
       this.#store.restart(listed);
     } else {
       this.#store.retain(listed, resourceVersion);
-      for (const { object } of listed) if (object !== undefined) this.#store.put(object);
+      for (const entry of listed) this.#take(entry, entry.object);
     }
+    this.#owed = undefined;
     this.#progress(resourceVersion);
     log.debug({ path, count: listed.length, resourceVersion }, 'listed');
     this.#isSynced = true;
     this.#synced.resolve();
   }
 
-  /** As of when a consistent list would be. */
-  async #versionNow(signal: AbortSignal): Promise<string> {
+  /**
+   * Before a watch that broke goes on: whether it can. After etcd was put back to a backup, a watch
+   * from a version of before is silent, or tells of other versions than those that we missed.
+   */
+  async #rejoin(signal: AbortSignal): Promise<void> {
     const options = { accept: METADATA_ONLY, timeoutMs: QUESTION_TIMEOUT_MS };
-    const { metadata } = await this.#page(signal, { limit: 1 }, options);
-    return metadata.resourceVersion;
+    const { listed, resourceVersion } = await this.#list(signal, PAGE, identityOf, options);
+    if (this.#isAnotherHistory(listed, resourceVersion)) return await this.#relist(signal);
+    // What is not in the list is gone: the watch tells so, unless that was in another history.
+    this.#owed = { listed, resourceVersion };
   }
 
-  async #list(signal: AbortSignal) {
-    const { pageSize = PAGE } = this.#options;
-    const listed: Listed<T>[] = [];
+  #isAnotherHistory(listed: readonly Identified[], resourceVersion: string): boolean {
+    const seen = this.#lastSeen;
+    if (seen === undefined) return false;
+    const version = BigInt(resourceVersion);
+    return version < BigInt(seen) || this.#store.contradicts(listed, version, BigInt(seen));
+  }
+
+  async #list<Entry>(
+    signal: AbortSignal,
+    limit: number,
+    read: (raw: StoredObject) => Entry,
+    options: CallOptions = {},
+  ): Promise<{ readonly listed: readonly Entry[]; readonly resourceVersion: string }> {
+    const listed: Entry[] = [];
     let page: Page | undefined;
     do {
-      page = await this.#page(signal, { limit: pageSize, continue: page?.metadata.continue });
-      for (const raw of page.items ?? []) {
-        const { namespace, name, uid, resourceVersion } = raw.metadata ?? {};
-        const object = this.#parse(raw);
-        listed.push({ metadata: { namespace, name, uid, resourceVersion }, object });
-      }
+      page = await this.#page(signal, { limit, continue: page?.metadata.continue }, options);
+      for (const raw of page.items ?? []) listed.push(read(raw));
     } while (page.metadata.continue);
     return { listed, resourceVersion: page.metadata.resourceVersion };
   }
 
-  async #page(signal: AbortSignal, more: Query, options: CallOptions = {}): Promise<Page> {
+  async #page(signal: AbortSignal, more: Query, options: CallOptions): Promise<Page> {
     const { kube, path, query } = this.#options;
     const { body } = await kube.request('GET', path, {
       ...options,
@@ -211,18 +227,22 @@ export class Reflector<T extends StoredObject> {
 
   #apply({ type, object }: WatchEvent): void {
     if (type === 'DELETED') this.#store.deleted(object, this.#parse(object));
-    else if (type !== 'BOOKMARK') this.#upsert(object);
+    else if (type !== 'BOOKMARK') this.#take(object, this.#parse(object));
     this.#progress(versionOf(object));
   }
 
-  #upsert(raw: StoredObject): void {
-    const object = this.#parse(raw);
-    if (object !== undefined) this.#store.put(object);
+  #take(raw: StoredObject | Identified, object: T | undefined): void {
+    if (object === undefined) this.#store.skip(raw);
+    else this.#store.put(object);
   }
 
   #progress(resourceVersion: string): void {
     this.#resumeFrom = resourceVersion;
     this.#lastSeen = resourceVersion;
+    if (this.#owed !== undefined && !isOlder(resourceVersion, this.#owed.resourceVersion)) {
+      this.#store.retain(this.#owed.listed, this.#owed.resourceVersion);
+      this.#owed = undefined;
+    }
     this.#contact();
   }
 
@@ -254,8 +274,13 @@ function isPage(body: unknown): body is Page {
 }
 
 /** Whether one resourceVersion of a collection is from before another. */
-function isOlder(version: string, than: string | undefined): boolean {
-  return than !== undefined && BigInt(version) < BigInt(than);
+function isOlder(version: string, than: string): boolean {
+  return BigInt(version) < BigInt(than);
+}
+
+function identityOf({ metadata }: StoredObject): Identified {
+  const { namespace, name, uid, resourceVersion } = metadata ?? {};
+  return { metadata: { namespace, name, uid, resourceVersion } };
 }
 
 function versionOf({ metadata }: StoredObject): string {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Log } from './log.ts';
-import { type Change, type Listed, Store } from './store.ts';
+import { type Change, Store } from './store.ts';
 
 interface Thing {
   readonly metadata: {
@@ -18,7 +18,7 @@ function thing(version: number, uid = 'first', name = 'a'): Thing {
   return { metadata: { name, uid, resourceVersion: `${version}` } };
 }
 
-function listed(object: Thing): Listed<Thing> {
+function listed(object: Thing) {
   return { metadata: { namespace: undefined, ...object.metadata }, object };
 }
 
@@ -121,6 +121,19 @@ test('a list from a server that was restored takes the place of everything, olde
   ]);
   store.put(thing(5, 'older', 'older'));
   expect(store.get(undefined, 'older')).toEqual(thing(5, 'older', 'older'));
+});
+
+test.each([
+  ['an older version of what is held', [thing(3)], 9n, 7n, true],
+  ['something that should have been seen before', [thing(5), thing(6, 'b', 'b')], 9n, 7n, true],
+  ['a newer version of what is held', [thing(8)], 9n, 7n, false],
+  ['what was made since', [thing(5), thing(8, 'b', 'b')], 9n, 7n, false],
+  ['less than is held', [], 9n, 7n, false],
+  ['what was there before a write of ours', [thing(3)], 4n, 3n, false],
+])('a list that shows %s: it is of another history: %5$s', (_, list, version, seen, isOther) => {
+  const { store } = open();
+  store.put(thing(5));
+  expect(store.contradicts(list.map(listed), version, seen)).toBe(isOther);
 });
 
 test('a change tells what was there before', () => {

@@ -22,9 +22,13 @@ export type Change<T> =
       readonly isLast: boolean;
     };
 
-/** An entry of a list; without `object` where that could not be parsed. */
-export interface Listed<T> {
+/** Which version of which object. */
+export interface Identified {
   readonly metadata: { readonly [name in keyof Identity]: Identity[name] | undefined };
+}
+
+/** An entry of a list; without `object` where that could not be parsed. */
+interface Listed<T> extends Identified {
   readonly object: T | undefined;
 }
 
@@ -46,6 +50,8 @@ export class Store<T extends StoredObject> {
    * version, where a selector left it out for a while.
    */
   readonly #gone = new RecentMap<string, bigint>(REMEMBERED_DELETIONS);
+  /** By key, the versions that could not be parsed: seen, though not held. */
+  readonly #skipped = new Map<string, bigint>();
   readonly #handlers = new Set<(change: Change<T>) => void>();
 
   constructor(log: Log) {
@@ -74,6 +80,11 @@ export class Store<T extends StoredObject> {
     this.#notify({ type: 'upsert', object, ...(previous === undefined ? {} : { previous }) });
   }
 
+  /** A version that cannot be parsed: the last good one stays. */
+  skip(entry: Identified | StoredObject): void {
+    this.#skipped.set(keyOf(entry), versionOf(entry));
+  }
+
   /** We deleted it: its uid never comes back, even if an older event says so. */
   remove(object: T): void {
     const held = this.#objects.get(keyOf(object));
@@ -86,6 +97,7 @@ export class Store<T extends StoredObject> {
   /** The server says that it is deleted. @param last its last state, where that could be read. */
   deleted(object: StoredObject, last?: T): void {
     const held = this.#objects.get(keyOf(object));
+    this.#skipped.delete(keyOf(object));
     this.#gone.set(uidOf(object), versionOf(object));
     if (held === undefined || versionOf(held) > versionOf(object)) return;
     this.#objects.delete(keyOf(object));
@@ -93,7 +105,7 @@ export class Store<T extends StoredObject> {
   }
 
   /** A whole list as of a version: what is not in it, and not newer than it, is gone. */
-  retain(listed: readonly Listed<T>[], version: string): void {
+  retain(listed: readonly Identified[], version: string): void {
     const keys = new Set(listed.map(keyOf));
     for (const [key, held] of this.#objects) {
       if (keys.has(key) || versionOf(held) > BigInt(version)) continue;
@@ -101,6 +113,20 @@ export class Store<T extends StoredObject> {
       this.#objects.delete(key);
       this.#notify({ type: 'delete', object: held, isLast: false });
     }
+  }
+
+  /**
+   * Whether what is held cannot come from the history of a server that lists this as of `version`:
+   * it would show our version of an object, or a newer one, and nothing of up to `seen` is news.
+   */
+  contradicts(listed: readonly Identified[], version: bigint, seen: bigint): boolean {
+    return listed.some((entry) => {
+      const theirs = versionOf(entry);
+      const held = this.#objects.get(keyOf(entry));
+      const last = this.#skipped.get(keyOf(entry)) ?? -1n;
+      const ours = held !== undefined && versionOf(held) > last ? versionOf(held) : last;
+      return (theirs < ours && ours <= version) || (ours < theirs && theirs <= seen);
+    });
   }
 
   /**
@@ -115,8 +141,13 @@ export class Store<T extends StoredObject> {
       this.#objects.delete(key);
       this.#notify({ type: 'delete', object: held, isLast: false });
     }
-    for (const { object } of listed) {
-      if (object === undefined) continue;
+    this.#skipped.clear();
+    for (const entry of listed) {
+      const { object } = entry;
+      if (object === undefined) {
+        this.skip(entry);
+        continue;
+      }
       const previous = this.#objects.get(keyOf(object));
       this.#objects.set(keyOf(object), object);
       this.#notify({ type: 'upsert', object, ...(previous === undefined ? {} : { previous }) });
@@ -134,7 +165,7 @@ export class Store<T extends StoredObject> {
   }
 }
 
-function keyOf({ metadata }: StoredObject | Listed<unknown>): string {
+function keyOf({ metadata }: StoredObject | Identified): string {
   return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
 }
 
@@ -142,6 +173,6 @@ function uidOf({ metadata }: StoredObject): string {
   return metadata?.uid ?? '';
 }
 
-function versionOf({ metadata }: StoredObject): bigint {
+function versionOf({ metadata }: StoredObject | Identified): bigint {
   return BigInt(metadata?.resourceVersion ?? 0);
 }

@@ -1,3 +1,4 @@
+import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { V1ConfigMap } from '@kubernetes/client-node';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -164,6 +165,32 @@ test('when history is compacted it lists again, and what vanished meanwhile is d
   expect(reflector.get(NAMESPACE, 'goes')).toBeUndefined();
   expect(changes.slice(2)).toEqual(['delete goes 1', 'upsert stays 2']);
 }, 60_000);
+
+test('after etcd was put back to a backup it starts over, and tells all that is other now', async () => {
+  const { etcd, apiserver } = plane.components;
+  const [data, backup] = ['data', 'backup'].map((name) => join(plane.dir, 'etcd', name));
+  await write('older', '1');
+  await write('stays', '1');
+  await etcd.kill();
+  cpSync(`${data}`, `${backup}`, { recursive: true });
+  await etcd.restart();
+  await eventually(() => write('older', '2'));
+  await write('newer', '1');
+  const { reflector, changes, value, log } = await reflect();
+  changes.length = 0;
+  await apiserver.kill();
+  await etcd.kill();
+  rmSync(`${data}`, { recursive: true });
+  renameSync(`${backup}`, `${data}`);
+  await etcd.restart();
+  await apiserver.restart();
+  await eventually(() => expect(value('older')).toBe('1'), 40_000);
+  expect(reflector.get(NAMESPACE, 'newer')).toBeUndefined();
+  expect([...changes].sort()).toEqual(['delete newer 1', 'upsert older 1', 'upsert stays 1']);
+  await eventually(() => write('older', '3'));
+  await eventually(() => expect(value('older')).toBe('3'));
+  expect(log.lines.some(({ message }) => message.includes('history began anew'))).toBe(true);
+}, 90_000);
 
 test('an expired token stops nothing: it goes on with the next one in the file', async () => {
   const { value, log } = await reflect();
