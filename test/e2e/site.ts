@@ -14,8 +14,11 @@ export interface Site {
   helm(args: readonly string[], options?: InvokeOptions): Promise<Output>;
   /** Builds `context` under this tag and brings it to the nodes. */
   image(tag: string, context: string): Promise<void>;
+  /** In bytes, of an image that Docker has. */
+  imageSize(image: string): Promise<number>;
   /** A tag that was never used: a node that has an older image of that name would run that one. */
   readonly tag: string;
+  /** Removes the images that were built, and a cluster that was made for this. */
   leave(): Promise<void>;
 }
 
@@ -78,16 +81,25 @@ async function site(
 ): Promise<Site> {
   const clients = await findClients();
   const env = { ...process.env, KUBECONFIG: kubeconfig };
+  const built: string[] = [];
   return {
     kubectl: (args, options) => invoke(clients.kubectl, args, env, options),
     helm: (args, options) => invoke(clients.helm, args, env, options),
     async image(tag, context) {
       await run('docker', ['build', ...words(buildArgs), '-t', tag, context]);
+      built.push(tag);
       // As a shell would: a command of several words, then the image.
       await run('sh', ['-c', `${load} "$1"`, 'load', tag]);
     },
+    async imageSize(image) {
+      const size = ['image', 'inspect', '--format', '{{.Size}}', image];
+      return Number((await run('docker', size)).stdout);
+    },
     tag: `e2e-${randomBytes(4).toString('hex')}`,
-    leave,
+    async leave() {
+      if (built.length > 0) await run('docker', ['image', 'rm', ...built]);
+      await leave();
+    },
   };
 }
 
