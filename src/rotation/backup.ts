@@ -97,20 +97,18 @@ export function restoreFromBackup(facts: Bereft, request: PendingRequest): Trans
 
 /**
  * The backup becomes the keyring. Nobody knows what verifiers hold by now, so the next key is
- * published anew, and waits for the longest copy of any JWKS of ours at least (I1).
+ * published anew, and waits for the longest copy of any JWKS of ours at least; nor which of the keys
+ * with a private half has signed since (I1).
  */
-function inPlaceOfNone(
-  backup: Keyring,
-  { set, policy, now, stamp }: Bereft,
-  request: PendingRequest,
-) {
+function inPlaceOfNone(backup: Keyring, facts: Bereft, request: PendingRequest) {
+  const { set, policy, now, stamp } = facts;
   const { retiredAt: _over, ...kept } = backup;
-  const keys = kept.keys.map((key) => (key.state === 'next' ? unpublished(key, policy) : key));
-  const expired = keys
-    .filter(
-      ({ state, tokensUntil: end }) => state === 'previous' && end !== undefined && end <= now,
-    )
-    .map(({ kid }) => kid);
+  const maxLifetime = Math.max(backup.maxLifetime, policy.maxLifetime);
+  const isExpired = ({ state, tokensUntil: end }: SigningKey) =>
+    state === 'previous' && end !== undefined && end <= now;
+  const keys = kept.keys
+    .map((key) => (isExpired(key) ? key : perhapsSigning(key, maxLifetime, facts)))
+    .map((key) => unpublished(key, policy));
   const keyring = revoke(
     {
       ...kept,
@@ -118,7 +116,7 @@ function inPlaceOfNone(
       keys,
       requests: remember(kept.requests, request.number, idsPresent(set)),
     },
-    expired,
+    keys.filter(isExpired).map(({ kid }) => kid),
     { now, stamp },
   );
   const { kid } = currentKey(backup);
@@ -126,10 +124,20 @@ function inPlaceOfNone(
   return { keyring, fate };
 }
 
-function unpublished({ publishedAt: _no, ...key }: SigningKey, policy: Policy): SigningKey {
-  const { propagationDelay } = key;
+function unpublished(key: SigningKey, policy: Policy): SigningKey {
+  if (key.state === 'previous') return key;
+  const { publishedAt: _no, propagationDelay, ...rest } = key;
   const longest = Math.max(propagationDelay, policy.propagationDelay, LONGEST_MAX_AGE);
-  return { ...key, inFirstJwks: false, propagationDelay: longest };
+  return { ...rest, inFirstJwks: false, propagationDelay: longest };
+}
+
+/** Since the backup, a key may have been promoted or brought back, and have signed until now. */
+function perhapsSigning(key: SigningKey, maxLifetime: number, facts: Bereft): SigningKey {
+  const { policy } = facts;
+  const isSure = key.privateKey === undefined && key.tokensUntil !== undefined;
+  if (isSure) return key;
+  const known = { ...key, tokensUntil: tokensUntil(key, maxLifetime, policy, facts) };
+  return key.state === 'previous' ? { ...known, revokeAt: revokeAt(known, policy) } : known;
 }
 
 /** The backup's keys verify again, and sign no more. */
@@ -146,13 +154,11 @@ function besides(backup: Keyring, ring: Keyring, facts: Bereft, request: Pending
   return { keyring, fate };
 }
 
-function verifying(key: SigningKey, maxLifetime: number, { policy, ...time }: Bereft): SigningKey {
-  const hasItsEnd = key.state === 'previous' && key.tokensUntil !== undefined;
+function verifying(key: SigningKey, maxLifetime: number, facts: Bereft): SigningKey {
   const previous: SigningKey = {
-    ...withoutPrivateHalf(key),
+    ...withoutPrivateHalf(perhapsSigning(key, maxLifetime, facts)),
     state: 'previous',
-    demotedAt: key.demotedAt ?? time.stamp,
-    ...(hasItsEnd ? {} : { tokensUntil: tokensUntil(key, maxLifetime, policy, time) }),
+    demotedAt: key.demotedAt ?? facts.stamp,
   };
-  return { ...previous, revokeAt: revokeAt(previous, policy) };
+  return { ...previous, revokeAt: revokeAt(previous, facts.policy) };
 }

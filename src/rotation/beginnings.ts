@@ -23,12 +23,13 @@ export function create(
   { stamp }: Time,
 ): Transition {
   const isFirst = !hadKeys(set);
-  const published = { publishedAt: stamp };
   const first = {
     make: keyShape(policy),
     createdAt: stamp,
     propagationDelay: policy.propagationDelay,
     inFirstJwks: isFirst,
+    // After a loss verifiers hold a JWKS of other keys: nobody knows these, and the next waits (I1).
+    ...(isFirst ? { publishedAt: stamp } : {}),
   };
   const keyring: KeyringDraft = {
     owner: ownerOf(set),
@@ -39,9 +40,8 @@ export function create(
     propagationDelay: policy.propagationDelay,
     audiences: policy.audiences,
     keys: [
-      { ...first, ...published, state: 'current', promotedAt: stamp },
-      // Verifiers hold a JWKS of the lost keys: the next key waits for P like any other (I1).
-      { ...first, ...(isFirst ? published : {}), state: 'next' },
+      { ...first, state: 'current', promotedAt: stamp },
+      { ...first, state: 'next' },
     ],
     revoked: [],
     requests: record,

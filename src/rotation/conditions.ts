@@ -28,7 +28,11 @@ export function ready({ ring, fault, observed }: Facts): ReportedCondition {
   const lost = observed.keyringFault ?? fault;
   if (lost !== undefined) return condition('Ready', 'False', lost.reason, lost.message);
   if (ring === undefined) {
-    return condition('Ready', 'False', 'KeysNotCreated', 'The first keys are being made');
+    const message =
+      observed.clockSkew === undefined
+        ? 'The first keys are being made'
+        : 'The first keys are made once the clocks of controller and API server agree (ClockSkew)';
+    return condition('Ready', 'False', 'KeysNotCreated', message);
   }
   const { kid, algorithm } = currentKey(ring);
   const { claim } = observed;

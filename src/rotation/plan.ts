@@ -8,7 +8,7 @@ import { withStalestReplica } from './lifetimes.ts';
 import { tellOverdue, tellsOverdueAt } from './overdue.ts';
 import { type PendingRequest, pendingWithoutKeys, readPending } from './pending.ts';
 import { type Intake, takeRequests, takeRestore } from './requests.ts';
-import { type Retirement, retire } from './retirement.ts';
+import { isSuperseded, type Retirement, retire } from './retirement.ts';
 import { carryOutRequest, rotateWhenDue } from './rotate.ts';
 import {
   dueAt,
@@ -75,7 +75,7 @@ function planFormer(observed: Observed, policy: Policy, time: Time): Plan {
   const resumable = findResumable(observed);
   const steps: readonly Retirement[] = observed.former
     .filter((ring) => ring !== resumable)
-    .map((ring) => retire(ring, observed.keyring, policy, time));
+    .map((ring) => retire(ring, keyringsOf(observed), policy, time));
   const waits: Instant[] = [];
   for (const step of steps) {
     if (step.do === 'write') return { transition: step.transition };
@@ -113,7 +113,7 @@ function planWithoutKeys(situation: Omit<Situation, 'ring'>): Plan {
   if (request?.restore !== undefined) {
     const transition = isHeld(situation) ? undefined : restoreFromBackup(situation, request);
     if (transition !== undefined) return { transition };
-  } else if (keyringFault === undefined && claim.granted) {
+  } else if (keyringFault === undefined && claim.granted && observed.clockSkew === undefined) {
     const record = remember({ number: 0, ids: [] }, 0, idsPresent(set));
     const { policy, ...time } = situation;
     return { transition: create(set, claim, policy, record, time) };
@@ -150,12 +150,17 @@ function keptKeyring({ set, observed }: Omit<Situation, 'ring'>): Transition | u
   return former === undefined ? undefined : resume(set, former, idsPresent(set));
 }
 
+function keyringsOf({ keyring, former }: Observed): Keyring[] {
+  return keyring === undefined ? [...former] : [keyring, ...former];
+}
+
 /** The keyring that a set made again goes on with: same namespace, name and issuer. */
 function findResumable(observed: Observed): Keyring | undefined {
   const { set, claim } = observed;
   const free = observed.keyring ?? observed.keyringFault ?? observed.lostKeyring;
   if (set === undefined || free !== undefined || !claim.granted) return undefined;
-  return observed.former.find(
+  const candidates = observed.former.filter((ring) => !isSuperseded(ring, observed.former));
+  return candidates.find(
     ({ owner, issuer, issuerSource }) =>
       owner.namespaceUid === set.namespaceUid &&
       issuerSource === claim.source &&

@@ -18,15 +18,17 @@ type Flags = Pick<Policy, 'clockSkew' | 'maxStaleness'>;
  * A deleted set signs no more from the first write on, and keeps verifying until the last token
  * can have expired (I5); then Secret and ConfigMaps go. One that was resumed under another uid has
  * left its keys there, and goes at once.
+ *
+ * @param others the keyrings of sets of the same name, there or gone.
  */
 export function retire(
   former: Keyring,
-  successor: Keyring | undefined,
+  others: readonly Keyring[],
   flags: Flags,
   time: Time,
 ): Retirement {
   const { now } = time;
-  if (successor?.formerUids.includes(former.owner.uid)) {
+  if (isSuperseded(former, others)) {
     return { do: 'discard', keyring: former, why: 'its keys went to the set made again' };
   }
   if (former.retiredAt === undefined)
@@ -39,6 +41,11 @@ export function retire(
     .map(({ revokeAt }) => revokeAt)
     .filter((at) => at !== undefined);
   return { do: 'wait', until: Math.min(end, ...waits) };
+}
+
+/** Whether one of the others has gone on with its keys, though the crash of a controller left it there. */
+export function isSuperseded({ owner }: Keyring, others: readonly Keyring[]): boolean {
+  return others.some(({ formerUids }) => formerUids.includes(owner.uid));
 }
 
 function begin(former: Keyring, flags: Flags, time: Time): Transition {

@@ -98,7 +98,8 @@ export interface Backup {
 
 /**
  * Two readings of one clock, Unix milliseconds. They differ only after a jump, so that a jump never
- * shortens a wait (I16).
+ * shortens a wait (I16). A process starts to count when its clock first agrees with the API server's:
+ * counted from a wrong one, `stamp` would be wrong for as long as it runs.
  */
 export interface Time {
   /** The earlier of wall clock and start + monotonic elapsed: what deadlines are compared with. */

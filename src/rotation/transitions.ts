@@ -153,9 +153,13 @@ export function revokeNext(
   return { ...without, revoked: listed([nextKey(ring)], draft, time) };
 }
 
-/** A next key of another algorithm or size than the spec's gives way; the wait starts over. */
+/**
+ * A next key of another algorithm or size than the spec's gives way; the wait starts over. One from
+ * a backup may have signed before, and stays until its tokens have expired (I5).
+ */
 export function replaceNext({ ring, policy, now, stamp }: Situation): Transition | undefined {
-  const { algorithm, jwk } = nextKey(ring);
+  const { algorithm, jwk, tokensUntil: mayHaveSignedUntil = 0 } = nextKey(ring);
+  if (mayHaveSignedUntil > now) return undefined;
   const size = jwk.n === undefined ? policy.modulusLength : modulusLength(jwk.n);
   if (algorithm === policy.algorithm && size === policy.modulusLength) return undefined;
   const time = { now, stamp };

@@ -54,7 +54,7 @@ function makeKey({ make, ...place }: KeyToMake): SigningKey {
 }
 
 /** What apply does with a draft, without the cluster. */
-function fill(draft: KeyringDraft): Keyring {
+export function fill(draft: KeyringDraft): Keyring {
   return completed(
     draft,
     draft.keys.map((key) => (isMade(key) ? key : makeKey(key))),

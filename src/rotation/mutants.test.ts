@@ -1,0 +1,23 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { histories, live } from '../../test/support/model/histories.ts';
+import { MUTANTS } from '../../test/support/model/mutants.ts';
+import { Violation } from '../../test/support/model/violation.ts';
+
+/** As many as the model tries in CI: a mutant that survives them is a rule that nothing holds. */
+const HISTORIES = 10_000;
+
+test.each(MUTANTS)(
+  'the model catches a plan in which $what',
+  { timeout: 300_000 },
+  ({ decide }) => {
+    const { failed, errorInstance } = fc.check(
+      fc.property(histories, ({ beginning, happenings }) => {
+        live(happenings, { beginning, decide });
+      }),
+      { numRuns: HISTORIES, seed: 1, endOnFailure: true },
+    );
+    expect(failed).toBe(true);
+    expect(errorInstance).toBeInstanceOf(Violation);
+  },
+);

@@ -1,0 +1,385 @@
+import { DAY, PENDING_ANNOTATION } from '../../../src/api/constants.ts';
+import type { Instant, Keyring } from '../../../src/keys/keyring.ts';
+import {
+  backupAsked,
+  type PendingRequest,
+  pendingWithoutKeys,
+} from '../../../src/rotation/pending.ts';
+import { type Plan, plan } from '../../../src/rotation/plan.ts';
+import type { Intake } from '../../../src/rotation/requests.ts';
+import {
+  currentKey,
+  type Observed,
+  type ObservedSet,
+  type Policy,
+  previousKeys,
+  type Transition,
+} from '../../../src/rotation/situation.ts';
+import { fill, POLICY, START } from '../situations.ts';
+import { ControllerClock } from './clock.ts';
+import { ConfigMaps } from './config-maps.ts';
+import { Issuers } from './issuers.ts';
+import { Rules } from './rules.ts';
+import { Verifiers } from './verifiers.ts';
+import { hold } from './violation.ts';
+
+export type Decide = typeof plan;
+
+/** How the next write but so many goes wrong. Either way the controller is gone after it. */
+export interface Fault {
+  readonly after: number;
+  /** `lost`: the API server has it, and nobody was told. */
+  readonly kind: 'fails' | 'lost';
+}
+
+/** What apply stops with when a write goes wrong. */
+class Crash extends Error {}
+
+const MOST_STEPS = 30;
+const MOST_STOPS = 600;
+/** All previous keys have gone by then, and all waits are over. */
+const LONG_ENOUGH = 10 * DAY;
+
+/**
+ * One set in a cluster: its controller, which may crash between any two writes, the replicas of
+ * the issuer, the ConfigMaps and all verifiers. Every write is held against the rules.
+ */
+export class Universe {
+  /** By the clock of the API server. */
+  now: Instant = START;
+  policy: Policy;
+  set: ObservedSet | undefined;
+  /** What the Secret of the set holds, as far as anybody can read it. */
+  secret: Keyring | undefined;
+  isDamaged = false;
+  backup: Keyring | undefined;
+  isControllerUp = true;
+  fault: Fault | undefined;
+  readonly verifiers = new Verifiers();
+  readonly issuers = new Issuers(this.verifiers);
+  readonly configMaps = new ConfigMaps(this.verifiers);
+  readonly clock = new ControllerClock(START);
+  /** Reasons of everything that was told, oldest first. */
+  readonly told: string[] = [];
+  readonly #decide: Decide;
+  readonly #rules = new Rules(this.verifiers);
+  #former: Keyring[] = [];
+  /** What the running controller has read whole. */
+  #known: Keyring | undefined;
+  #uids = 0;
+  #recheckAt: Instant = Number.POSITIVE_INFINITY;
+
+  constructor(policy: Partial<Policy> = {}, decide: Decide = plan) {
+    this.policy = { ...POLICY, ...policy };
+    this.#decide = decide;
+    this.make();
+  }
+
+  /** The keyring that replicas serve. */
+  get newest(): Keyring | undefined {
+    return this.secret ?? this.#former[0];
+  }
+
+  make(): void {
+    this.#uids += 1;
+    this.set = {
+      ...{ namespace: 'identity', name: 'login', namespaceUid: 'ns-1' },
+      uid: `uid-${this.#uids}`,
+      annotations: {},
+      reportedKids: [],
+    };
+  }
+
+  annotate(annotations: Readonly<Record<string, string | null>>): void {
+    if (this.set === undefined) return;
+    const merged = Object.entries({ ...this.set.annotations, ...annotations });
+    const kept = merged.filter((entry): entry is [string, string] => entry[1] !== null);
+    this.set = { ...this.set, annotations: Object.fromEntries(kept) };
+  }
+
+  /** The set is deleted; its Secret stays. */
+  delete(): void {
+    if (this.secret !== undefined && !this.isDamaged) this.#former.unshift(this.secret);
+    this.set = undefined;
+    this.secret = undefined;
+    this.#known = undefined;
+  }
+
+  /** Somebody deletes the Secret. */
+  lose(): void {
+    if (this.#known === undefined && this.secret !== undefined) this.#giveUpAll(this.secret);
+    this.secret = undefined;
+    this.isDamaged = false;
+  }
+
+  /** Another process: it knows only what it reads. */
+  restart(): void {
+    this.clock.restart(this.now, this.policy.clockSkew);
+    if (this.secret === undefined && this.#known !== undefined) this.#giveUpAll(this.#known);
+    this.#known = this.isDamaged ? undefined : this.secret;
+    this.isControllerUp = true;
+    this.settle();
+  }
+
+  /** Turns the clock on, stopping wherever somebody wants to look again. */
+  wait(milliseconds: number): void {
+    const end = this.now + milliseconds;
+    for (let stop = 0; stop < MOST_STOPS && this.now < end; stop += 1) {
+      const lapse = this.issuers.nextLapse(this.policy.clockSkew, this.now);
+      const look = this.isControllerUp ? this.#recheckAt : Number.POSITIVE_INFINITY;
+      this.now = Math.min(end, lapse, Math.max(look, this.now + 1));
+      this.issuers.follow(this.newest, this.isDamaged, this.now);
+      this.settle();
+      this.verify();
+    }
+  }
+
+  /** Lets the controller work until there is nothing to do (I20), or a write goes wrong. */
+  settle(): void {
+    if (!this.isControllerUp) return;
+    try {
+      for (let step = 0; step < MOST_STEPS; step += 1) if (!this.#step()) return;
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+      this.isControllerUp = false;
+      return;
+    }
+    hold('I20', false, 'the plan never settles');
+  }
+
+  /** I1, for everything that was signed, by everybody who may verify it. */
+  verify(): void {
+    this.issuers.serve(this.now);
+    this.verifiers.check(this.now, this.issuers.served(this.now));
+  }
+
+  /** Everybody looks at what is there, and acts on it. */
+  look(): void {
+    this.clock.notice(this.now, this.policy.clockSkew);
+    this.issuers.follow(this.newest, this.isDamaged, this.now);
+    this.settle();
+    this.verify();
+  }
+
+  /** Faults stop; in the end nothing waits, and nothing is left to do (I9, I20). */
+  recover(): void {
+    const { automatic: _off, ...policy } = this.policy;
+    this.policy = { ...policy, suspend: false };
+    this.fault = undefined;
+    this.clock.set(0);
+    this.issuers.heal();
+    this.configMaps.allow(true);
+    this.restart();
+    this.look();
+    this.wait(LONG_ENOUGH);
+    hold('I9', this.isDamaged || !this.isPending, 'a request waits for ever');
+    const before = this.newest;
+    this.look();
+    hold('I20', this.newest === before, 'something is written again and again');
+  }
+
+  /** What replicas can load. */
+  get readable(): Keyring | undefined {
+    return this.isDamaged ? undefined : this.newest;
+  }
+
+  #plan(): Plan {
+    return this.#decide(this.#observed(), this.policy, this.clock.read(this.now));
+  }
+
+  #observed(): Observed {
+    const { set, secret, policy } = this;
+    const ring = this.isDamaged ? undefined : secret;
+    const lost = secret === undefined && set !== undefined ? this.#known : undefined;
+    const skew = this.clock.skew(policy.clockSkew);
+    const asked = set === undefined ? undefined : backupAsked(set);
+    return {
+      ...(set === undefined ? {} : { set }),
+      ...(ring === undefined ? {} : { keyring: ring }),
+      ...(this.isDamaged ? { keyringFault: DAMAGED } : {}),
+      ...(lost === undefined ? {} : { lostKeyring: lost }),
+      // In the order in which a cache happens to have them: not in that of their making.
+      former: this.#former.toReversed(),
+      claim: { granted: true, issuer: 'https://login.example', source: 'spec' },
+      publishers: ring === undefined ? [] : this.configMaps.publishers(),
+      replicas: this.issuers.leases(this.newest, policy.clockSkew, this.now),
+      ...(skew === undefined ? {} : { clockSkew: skew }),
+      ...(asked === undefined ? {} : { backup: this.#read(asked) }),
+    };
+  }
+
+  #read(secret: string): NonNullable<Observed['backup']> {
+    return this.backup === undefined
+      ? { secret, fault: `there is no Secret ${secret}` }
+      : { secret, keyring: this.backup };
+  }
+
+  /** One plan and what follows from it. @returns whether it did anything. */
+  #step(): boolean {
+    const { intake, transition, discard, report, recheckAt } = this.#plan();
+    if (intake !== undefined) {
+      this.#checkIntake(intake);
+      this.#write(() => this.annotate(intake.annotations), intake.notices);
+      return true;
+    }
+    if (transition !== undefined) {
+      const ring = fill(transition.keyring);
+      this.#write(() => this.#store(transition, ring), transition.notices);
+      return true;
+    }
+    if (discard !== undefined) {
+      this.#write(() => this.#discard(discard.keyring), []);
+      return true;
+    }
+    const changes = this.readable !== undefined && this.configMaps.follow(this.readable, this.now);
+    this.#report(report);
+    const { now } = this.clock.read(this.now);
+    this.#recheckAt = this.now + (recheckAt ?? Number.POSITIVE_INFINITY) - now;
+    return changes;
+  }
+
+  #write(change: () => void, notices: readonly { readonly reason: string }[]): void {
+    const { fault } = this;
+    const isDue = fault?.after === 0;
+    if (fault !== undefined) this.fault = isDue ? undefined : { ...fault, after: fault.after - 1 };
+    if (isDue && fault?.kind === 'fails') throw new Crash();
+    change();
+    if (isDue) throw new Crash();
+    this.told.push(...notices.map(({ reason }) => reason));
+  }
+
+  #store(transition: Transition, after: Keyring): void {
+    const before = this.#beforeOf(after);
+    const pending = this.#pending(after);
+    this.#giveUp(transition, before, after, pending);
+    const isOwn = after.owner.uid === this.set?.uid;
+    if (isOwn) {
+      this.secret = after;
+      this.#known = after;
+      this.isDamaged = false;
+    } else {
+      this.#former = this.#former.map((old) => (old.owner.uid === after.owner.uid ? after : old));
+    }
+    this.verifiers.learn(after);
+    this.#excuse(transition, before, after);
+    this.#rules.check({
+      ...{ transition, before, after, pending },
+      policy: this.policy,
+      isSkewed: this.clock.skew(this.policy.clockSkew) !== undefined,
+      time: this.clock.read(this.now),
+      truth: this.now,
+    });
+    this.issuers.follow(this.newest, this.isDamaged, this.now);
+    if (transition.kind === 'Publish') this.#checkEvidence(before, after);
+  }
+
+  #beforeOf({ owner }: Keyring): Keyring | undefined {
+    const own = this.set?.uid === owner.uid ? (this.secret ?? this.#known) : undefined;
+    return own ?? this.#former.find((ring) => ring.owner.uid === owner.uid) ?? this.#former[0];
+  }
+
+  #pending({ owner }: Keyring): PendingRequest | undefined {
+    return this.set?.uid === owner.uid ? pendingWithoutKeys(this.set) : undefined;
+  }
+
+  /** What was asked for is given up: by whom, {@link #checkIntake} has seen to. */
+  #giveUp(
+    { kind }: Transition,
+    before: Keyring | undefined,
+    after: Keyring,
+    pending: PendingRequest | undefined,
+  ): void {
+    const gone = (before?.keys ?? [])
+      .map(({ kid }) => kid)
+      .filter((kid) => after.keys.every((key) => key.kid !== kid));
+    const isAll = kind === 'RestoreFromBackup' || pending?.haste === 'compromised';
+    this.verifiers.giveUp(isAll ? gone : gone.filter((kid) => pending?.revoke.includes(kid)));
+  }
+
+  #giveUpAll(ring: Keyring): void {
+    this.verifiers.giveUp(ring.keys.map(({ kid }) => kid));
+  }
+
+  /** Keys that nobody could wait for: after a loss, and from a backup. */
+  #excuse({ kind, notices }: Transition, before: Keyring | undefined, after: Keyring): void {
+    const isLoss = kind === 'Create' && notices.some(({ reason }) => reason === 'KeysLost');
+    if (!isLoss && kind !== 'RestoreFromBackup') return;
+    const { kid } = currentKey(after);
+    if (before?.keys.every((key) => key.kid !== kid) ?? true) this.#rules.force(kid);
+  }
+
+  /** What is written down as seen everywhere is everywhere (design section 2). */
+  #checkEvidence(before: Keyring | undefined, after: Keyring): void {
+    const served = this.issuers.served(this.now);
+    const everywhere = [...served, ...this.configMaps.contents()];
+    for (const { kid, publishedAt } of after.keys) {
+      const was = before?.keys.find((key) => key.kid === kid);
+      if (publishedAt === undefined || was?.publishedAt !== undefined) continue;
+      const has = everywhere.every(({ keys }) => keys.some((key) => key.kid === kid));
+      hold('evidence', has, 'publishedAt of a key that somebody does not publish');
+    }
+    for (const { kid, revokedEverywhereAt } of after.revoked) {
+      const was = before?.revoked.find((key) => key.kid === kid);
+      if (revokedEverywhereAt === undefined || was?.revokedEverywhereAt !== undefined) continue;
+      const has = everywhere.some(({ keys }) => keys.some((key) => key.kid === kid));
+      hold('I6', !has, 'revokedEverywhereAt of a key that somebody publishes');
+    }
+  }
+
+  /** Nothing is taken that nobody typed. */
+  #checkIntake({ taken }: Intake): void {
+    if (taken === undefined || this.set === undefined) return;
+    const { annotations } = this.set;
+    const waiting = pendingWithoutKeys(this.set);
+    const typed = (verb: string) =>
+      [annotations[verb], annotations[`signet.dev/${verb}`]].filter((value) => value !== undefined);
+    const ring = this.secret;
+    const previous = ring === undefined ? [] : previousKeys(ring).map(({ kid }) => kid);
+    const revoked = typed('revoke').flatMap((value) => (value === 'previous' ? previous : [value]));
+    const may = new Set([...revoked, ...(waiting?.revoke ?? [])]);
+    const stray = taken.revoke.find((kid) => !may.has(kid));
+    hold('I5', stray === undefined, 'takes a revocation that nobody asked for');
+    const { haste } = taken;
+    const isAsked =
+      haste === undefined || waiting?.haste === haste || typed('rotate').includes(haste);
+    hold('I3', isAsked, 'takes a haste that nobody asked for');
+    hold('I9', !(taken.rotate && taken.rollback === true), 'takes rotation and rollback together');
+  }
+
+  #discard(ring: Keyring): void {
+    this.#former = this.#former.filter((one) => one !== ring);
+    if (this.newest === undefined) this.configMaps.withdraw(this.now);
+  }
+
+  #report(report: Plan['report']): void {
+    if (report === undefined || this.set === undefined) return;
+    const kids = (report.keys ?? []).map(({ kid }) => kid);
+    const ready = report.conditions.find(({ type }) => type === 'Ready')?.reason;
+    const ring = this.isDamaged ? undefined : this.secret;
+    const known = [...(ring?.keys ?? []), ...(ring?.revoked ?? [])];
+    const stranger = kids.find((kid) => known.every((key) => key.kid !== kid));
+    hold('I11', stranger === undefined, 'status names a key that is not in the Secret');
+    this.#checkForced(report, ring);
+    this.set = {
+      ...this.set,
+      reportedKids: kids,
+      ...(ready === undefined ? {} : { reportedReady: ready }),
+    };
+  }
+
+  /** I17: until another key signs, a condition tells of a rotation that did not wait. */
+  #checkForced(report: NonNullable<Plan['report']>, ring: Keyring | undefined): void {
+    const trigger = ring?.lastRotation?.trigger;
+    if (trigger !== 'Force' && trigger !== 'Compromised') return;
+    const pending = report.conditions.find(({ type }) => type === 'RotationPending');
+    const isAtRest = pending?.reason === 'NoRequest';
+    hold('I17', !isAtRest, 'no condition tells of the rotation by force');
+  }
+
+  /** Whether a request waits. */
+  get isPending(): boolean {
+    return this.set?.annotations[PENDING_ANNOTATION] !== undefined;
+  }
+}
+
+const DAMAGED = { reason: 'KeyringDamaged', message: 'keyring.json: is not JSON' } as const;
