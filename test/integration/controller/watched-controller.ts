@@ -80,6 +80,7 @@ export async function takeLeaseAway(world: Pick<World, 'delete'>): Promise<void>
 export async function startWatchedController(
   world: World,
   userAgent = 'watched-controller',
+  clock = Date.now,
 ): Promise<WatchedController> {
   const dir = mkdtempSync(join(tmpdir(), 'signet-controller-'));
   await world.cluster.serviceAccountCredentials(dir, NAMESPACE, SERVICE_ACCOUNTS.controller);
@@ -93,7 +94,7 @@ export async function startWatchedController(
     flags: { clockSkew: 1_000, maxStaleness: 1_000 },
     log: createLog({ component: 'controller', level: 'silent' }),
     registry: createRegistry(),
-    clock: Date.now,
+    clock,
   });
   const stopping = new AbortController();
   const running = controller.run(stopping.signal);
