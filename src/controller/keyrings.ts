@@ -4,6 +4,7 @@ import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Keyring, KeyringOwner } from '../keys/keyring.ts';
 import type { Change } from '../kube/store.ts';
 import type { Notice, ReadyFault } from '../rotation/situation.ts';
+import type { LostKeyring } from './lost-keyring.ts';
 import type { SecretObject } from './objects.ts';
 import { rolledBack } from './rolled-back.ts';
 
@@ -60,11 +61,8 @@ export class Keyrings {
     return [...this.#lastGood.values()];
   }
 
-  /**
-   * What a Secret held that somebody else deleted; nothing, for a set that was retired. `isLast`:
-   * whether the deletion was seen, so that no later version was missed.
-   */
-  lost(setUid: string): { readonly keyring: Keyring; readonly isLast: boolean } | undefined {
+  /** What a Secret held that somebody else deleted; nothing, for a set that was retired. */
+  lost(setUid: string): LostKeyring | undefined {
     const keyring = this.#held.has(setUid) ? undefined : this.#lastGood.get(setUid);
     if (keyring === undefined || keyring.retiredAt !== undefined) return undefined;
     return { keyring, isLast: !this.#vanished.has(setUid) };

@@ -5,6 +5,7 @@ import { allowedIssuers, type Caches } from './caches.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
 import { claimIssuer } from './issuer-claim.ts';
 import type { HeldKeyring } from './keyrings.ts';
+import { toWriteBack } from './lost-keyring.ts';
 import { type Flags, policyOf } from './policy.ts';
 import type { Publications } from './publish.ts';
 import type { HeldSecret, Replicas } from './replicas.ts';
@@ -58,7 +59,8 @@ export function observe(namespace: string, name: string, sources: Sources): View
   const { uid } = set.metadata;
   const held = caches.keyrings.of(uid);
   const fault = held?.fault ?? (held === undefined ? sources.foreignSecrets.of(uid) : undefined);
-  const lost = lostKeyring(caches, set);
+  const gone = caches.keyrings.lost(uid);
+  const lost = gone && toWriteBack(gone, set.status);
   const { replicas, ...lapse } = sources.replicas.of(key, heldSecret(uid, held));
   const observed: Observed = {
     set: observedSet(set, home.metadata.uid),
@@ -86,22 +88,6 @@ export function observe(namespace: string, name: string, sources: Sources): View
 function heldSecret(uid: string, held: HeldKeyring | undefined): HeldSecret | undefined {
   const version = held?.secret.metadata.resourceVersion;
   return version === undefined ? undefined : { uid, version: BigInt(version) };
-}
-
-/**
- * What a deleted Secret held. Where nobody saw the deletion itself, our copy may be behind: it is
- * written back unless the status, which follows each write of the Secret, shows that it would bring
- * back a revoked key, or lacks the one that signs.
- */
-function lostKeyring({ keyrings }: Caches, { metadata, status }: SigningKeySet) {
-  const lost = keyrings.lost(metadata.uid);
-  if (lost === undefined || lost.isLast) return lost?.keyring;
-  const kids = new Set(lost.keyring.keys.map(({ kid }) => kid));
-  const isBehind = status?.keys?.some(
-    ({ kid, state }) =>
-      (state === 'revoked' && kids.has(kid)) || (state === 'current' && !kids.has(kid)),
-  );
-  return isBehind ? undefined : lost.keyring;
 }
 
 function observedSet({ metadata, status }: SigningKeySet, namespaceUid: string): ObservedSet {

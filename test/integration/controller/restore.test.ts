@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { paths, type SecretObject } from '../../../src/controller/objects.ts';
+import { eventually } from '../../support/eventually.ts';
+import {
+  ES256,
+  LONG_GRACE,
+  NAMESPACE,
+  startWorld,
+  type Tenant,
+  type TenantSet,
+  type World,
+} from './world.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world?.stop());
+
+const SPEC = { ...ES256, ...LONG_GRACE, tokens: { maxLifetime: '1h' } };
+
+async function make(tenant?: Tenant): Promise<TenantSet> {
+  const set = await (tenant ?? (await world.tenant())).applyReady(SPEC);
+  await set.until('Published', 'True');
+  return set;
+}
+
+/** A copy of the set's Secret, as somebody keeps one. @returns its name. */
+async function backUp(set: TenantSet): Promise<string> {
+  const { type, data } = (await set.secret()) ?? expect.fail('there is no Secret');
+  const name = `backup-of-${set.uid}`;
+  await world.create<SecretObject>(paths.secrets(NAMESPACE), { metadata: { name }, type, data });
+  return name;
+}
+
+const damage = (set: TenantSet) =>
+  world.patch(set.secretPath, { data: { 'keyring.json': Buffer.from('{').toString('base64') } });
+
+describe.concurrent('signet.dev/restore=<secret>', () => {
+  it('takes the keys of a backup where the Secret is damaged', async () => {
+    const set = await make();
+    const current = await set.kid('current');
+    const backup = await backUp(set);
+    await damage(set);
+    await set.until('Ready', 'KeyringDamaged');
+    await set.annotate(`signet.dev/restore=${backup}`);
+    expect((await set.told('KeysRestoredFromBackup')).message).toContain(backup);
+    await set.until('Ready', 'True');
+    expect(await set.kid('current')).toBe(current);
+    await set.until('Published', 'True');
+    expect(Object.keys(await set.annotations())).not.toContain('signet.dev/restore');
+    // Nobody knows which JWKS verifiers hold by now: the next key waits like any other.
+    await set.annotate('rotate=now');
+    await set.until('RotationPending', 'WaitingForPropagation');
+  });
+
+  it('where the set has keys, lets those of the backup verify again, and sign no more', async () => {
+    const set = await make();
+    const [old, backup] = [await set.kid('current'), await backUp(set)];
+    await set.delete();
+    await set.told('KeysRetired');
+    await world.delete(set.secretPath);
+    await eventually(async () => expect(await set.secret()).toBeUndefined());
+    const again = await make(set.tenant);
+    const fresh = await again.kid('current');
+    expect(fresh).not.toBe(old);
+    await again.annotate(`signet.dev/restore=${backup}`);
+    expect((await again.told('KeysRestoredFromBackup')).message).toContain('sign no more');
+    expect(await again.kid('current')).toBe(fresh);
+    expect(await again.kids('previous')).toEqual([old]);
+    await again.until('Ready', 'True');
+  });
+
+  it('brings back no key that the set has revoked', async () => {
+    const set = await make();
+    const old = await set.kid('current');
+    const backup = await backUp(set);
+    await set.annotate('rotate=compromised');
+    await eventually(async () => expect(await set.kid('current')).not.toBe(old));
+    const fresh = await set.kid('current');
+    await set.annotate(`signet.dev/restore=${backup}`);
+    expect(await set.until('RotationPending', 'RequestRefused')).toContain('nothing to restore');
+    expect(await set.kid('current')).toBe(fresh);
+    expect(await set.kids('previous')).toEqual([]);
+  });
+
+  it.each([
+    ['that is not there', 'no-such-secret', 'there is no Secret no-such-secret of type'],
+    ['of another type', 'signet-ca', 'there is no Secret signet-ca of type'],
+    ['whose name is no name', '../login', 'restore=../login'],
+  ])('naming a Secret %s is refused, and tells nothing of what is there', async (_, name, said) => {
+    const set = await make();
+    const current = await set.kid('current');
+    await set.annotate(`signet.dev/restore=${name}`);
+    expect(await set.until('RotationPending', 'RequestRefused')).toContain(said);
+    expect(await set.kid('current')).toBe(current);
+  });
+
+  it('naming the keys of another set is refused', async () => {
+    const [set, other] = await Promise.all([make(), make()]);
+    await set.annotate(`signet.dev/restore=${await backUp(other)}`);
+    expect(await set.until('RotationPending', 'RequestRefused')).toContain(
+      `it holds the keys of ${other.tenant.name}/login`,
+    );
+  });
+});
+
+describe.concurrent('a Secret that was put back to an older state by hand', () => {
+  it('is used, and a Warning names the revoked keys that verify again', async () => {
+    const set = await make();
+    const first = await set.kid('current');
+    await set.annotate('rotate=now');
+    await set.promoted(first);
+    const { data } = (await set.secret()) ?? {};
+    await set.annotate('revoke=previous');
+    await eventually(async () => expect(await set.kids('previous')).toEqual([]));
+    await world.patch(set.secretPath, { data });
+    expect((await set.told('KeyringRolledBack')).message).toContain(first.slice(0, 8));
+  });
+});
+
+describe.concurrent('a set that was deleted while its Secret was damaged', () => {
+  it('is told of and counted; its JWKS stays, and its Secret is left alone', async () => {
+    const set = await make();
+    const jwks = `${world.stack.issuerUrl}/${set.tenant.name}/login/.well-known/jwks.json`;
+    const served = await (await fetch(jwks)).json();
+    await damage(set);
+    await set.until('Ready', 'KeyringDamaged');
+    await set.delete();
+    expect((await set.told('KeyringDamaged')).type).toBe('Warning');
+    const metrics = async () => (await fetch(world.stack.controller.metricsUrl)).text();
+    await eventually(async () => expect(await metrics()).toMatch(/signet_keyrings_damaged [1-9]/));
+    expect(await (await fetch(jwks)).json()).toEqual(served);
+    expect(await set.secret()).toBeDefined();
+  });
+});
