@@ -7,6 +7,7 @@ export const CONDITION_REASONS = {
     'Signing',
     'IssuerDrift',
     'KeysNotCreated',
+    'KeysMissing',
     'IssuerNotAllowed',
     'IssuerConflict',
     'KeyringDamaged',

@@ -63,13 +63,15 @@ export function create(
   return { kind: 'Create', keyring, confirm: true, notices: [notice] };
 }
 
-/** A Secret that cannot be used hides the keys that were there: its status names none. */
+/** A Secret that is gone or cannot be used hides the keys that were there: status names none. */
 const KEYS_OUT_OF_SIGHT: ReadonlySet<string | undefined> = new Set<ReasonOf<'Ready'>>([
+  'KeysMissing',
   'KeyringDamaged',
   'SecretNotOurs',
 ]);
 
-function hadKeys({ reportedKids, reportedReady }: ObservedSet): boolean {
+/** Whether keys were made for this set before, as its last status tells. */
+export function hadKeys({ reportedKids, reportedReady }: ObservedSet): boolean {
   return reportedKids.length > 0 || KEYS_OUT_OF_SIGHT.has(reportedReady);
 }
 

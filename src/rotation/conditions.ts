@@ -4,6 +4,7 @@ import type { ConditionType, ReasonOf } from '../api/reasons.ts';
 import type { Condition } from '../api/signingkeyset.generated.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Bereft } from './backup.ts';
+import { hadKeys } from './beginnings.ts';
 import { forcedUntil } from './force.ts';
 import { lackingNext } from './gate.ts';
 import { overdueSince } from './overdue.ts';
@@ -24,16 +25,10 @@ export interface Facts extends Bereft {
 export type WithKeys = Facts & { readonly ring: Keyring };
 
 /** Whether the set can sign. */
-export function ready({ ring, fault, observed }: Facts): ReportedCondition {
-  const lost = observed.keyringFault ?? fault;
-  if (lost !== undefined) return condition('Ready', 'False', lost.reason, lost.message);
-  if (ring === undefined) {
-    const message =
-      observed.clockSkew === undefined
-        ? 'The first keys are being made'
-        : 'The first keys are made once the clocks of controller and API server agree (ClockSkew)';
-    return condition('Ready', 'False', 'KeysNotCreated', message);
-  }
+export function ready(facts: Facts): ReportedCondition {
+  const { ring, fault, observed } = facts;
+  if (ring === undefined) return notReady(facts);
+  if (fault !== undefined) return condition('Ready', 'False', fault.reason, fault.message);
   const { kid, algorithm } = currentKey(ring);
   const { claim } = observed;
   if (claim.granted && claim.issuer !== ring.issuer) {
@@ -43,6 +38,23 @@ export function ready({ ring, fault, observed }: Facts): ReportedCondition {
     return condition('Ready', 'True', 'IssuerDrift', message);
   }
   return condition('Ready', 'True', 'Signing', `${kid} signs with ${algorithm}`);
+}
+
+/** A set without keys. That it had some is said in any case: the next pass is to know it, too. */
+function notReady({ set, fault, observed }: Facts): ReportedCondition {
+  const { keyringFault, clockSkew: skew } = observed;
+  if (keyringFault !== undefined) {
+    return condition('Ready', 'False', keyringFault.reason, keyringFault.message);
+  }
+  const skewed = 'the clocks of controller and API server do not agree (ClockSkew)';
+  const why = fault?.message ?? (skew === undefined ? undefined : skewed);
+  if (hadKeys(set)) {
+    const held = why === undefined ? '' : `; no new ones are made yet: ${why}`;
+    return condition('Ready', 'False', 'KeysMissing', `The Secret with the keys is gone${held}`);
+  }
+  if (fault !== undefined) return condition('Ready', 'False', fault.reason, fault.message);
+  const message = why === undefined ? 'The first keys are being made' : `No keys yet: ${why}`;
+  return condition('Ready', 'False', 'KeysNotCreated', message);
 }
 
 /** Whether verifiers can know the key that signs and the one that will. */

@@ -118,7 +118,7 @@ function planWithoutKeys(situation: Omit<Situation, 'ring'>): Plan {
     const { policy, ...time } = situation;
     return { transition: create(set, claim, policy, record, time) };
   }
-  const fault = keyringFault ?? (claim.granted ? undefined : claim);
+  const fault = claim.granted ? undefined : claim;
   return {
     report: describe({
       ...situation,

@@ -127,5 +127,6 @@ export const mend = happening('the Secret is mended', (universe) => {
   universe.isDamaged = false;
 });
 export const lose = happening('the Secret is deleted', (universe) => {
-  if (universe.set !== undefined) universe.lose();
+  // Before the first report nobody can tell a set that lost its keys from a new one.
+  if (universe.set !== undefined && universe.set.reportedKids.length > 0) universe.lose();
 });
