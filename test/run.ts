@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from './controlplane/supervise.ts';
+import { USES_DIR } from './permissions/uses.ts';
 
 interface Tally {
   readonly passed: number;
@@ -19,6 +20,9 @@ interface Step {
 
 const ROOT = join(import.meta.dirname, '..');
 const results = temporaryDirectory('signet-results-');
+/** What the operator's accounts asked of every control plane. */
+const uses = temporaryDirectory('signet-uses-');
+process.env[USES_DIR] = uses.path;
 
 const STEPS: readonly Step[] = [
   { name: 'types', run: () => check('tsc', ['--noEmit']) },
@@ -30,6 +34,10 @@ const STEPS: readonly Step[] = [
   { name: 'no dead code', run: () => check('knip', ['--no-progress']) },
   { name: 'unit and property tests', run: () => vitest('unit') },
   { name: 'integration tests on a real control plane', run: () => vitest('integration') },
+  {
+    name: 'permissions: what the chart grants is what those tests used',
+    run: () => check('node', ['test/permissions/compare.ts', uses.path]),
+  },
 ];
 
 async function check(program: string, args: readonly string[]): Promise<Tally> {
@@ -84,7 +92,7 @@ for (const step of STEPS) {
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);
   console.log(`${tally.failed === 0 ? '✓' : '✗'} ${step.name} (${seconds} s)`);
 }
-results.remove();
+for (const folder of [results, uses]) folder.remove();
 if (interrupted) failed += 1;
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

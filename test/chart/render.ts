@@ -4,7 +4,7 @@ import { parseAllDocuments } from 'yaml';
 import { findClients, invoke } from '../controlplane/clients.ts';
 
 export const CHART = join(import.meta.dirname, '..', '..', 'charts', 'signet');
-export const NAMESPACE = 'signet-system';
+const NAMESPACE = 'signet-system';
 
 export interface Rule {
   readonly apiGroups: readonly string[];

@@ -14,6 +14,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
+import { keepUses } from '../permissions/uses.ts';
 import { type Binaries, findBinaries } from './binaries.ts';
 import { type Cluster, connectCluster, SERVICE_ACCOUNT_ISSUER } from './cluster.ts';
 import { type Component, component, withFreePorts } from './component.ts';
@@ -85,6 +86,7 @@ async function start(binaries: Binaries, options: ControlPlaneOptions): Promise<
   };
   const stop = async (): Promise<void> => {
     await Promise.all(Object.values(components).map((each) => each.kill('SIGKILL')));
+    keepUses(join(dir, 'audit.log'));
     directory.remove();
   };
   try {

@@ -3,7 +3,7 @@ import type { Site } from './site.ts';
 export const OPERATOR = 'signet-system';
 export const RELEASE = 'signet';
 /** On every object of the release. */
-export const SELECTOR = `app.kubernetes.io/instance=${RELEASE},app.kubernetes.io/name=signet`;
+const SELECTOR = `app.kubernetes.io/instance=${RELEASE},app.kubernetes.io/name=signet`;
 
 /** What the steps hand on to each other. */
 export interface Life {
