@@ -18,6 +18,11 @@ interface FlagHelp {
 const FLAGS = {
   namespace: { help: 'the namespace of the operator, where the key Secrets are' },
   'public-url': { help: 'default issuers are <public URL>/<namespace>/<name>', only: 'controller' },
+  'watch-namespaces': {
+    help: 'namespaces whose sets are seen to, with commas; none: all',
+    default: '',
+    only: 'controller',
+  },
   'listen-address': { help: 'host:port of HTTPS', default: '0.0.0.0:8443', only: 'issuer' },
   'plain-listen-address': {
     help: 'host:port of plain HTTP, with public documents only',

@@ -32,6 +32,7 @@ async function runController(context: Context): Promise<void> {
   const options = {
     namespace: flags.text('namespace'),
     publicUrl: flags.url('public-url'),
+    watchNamespaces: flags.list('watch-namespaces'),
     flags: protocolFlags(flags),
     issuerTls: certificateSource(flags),
     log,

@@ -7,15 +7,19 @@ import {
 } from '../api/constants.ts';
 import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import type { Kube } from '../kube/client.ts';
+import { type Collection, NamespacedCollection } from '../kube/collection.ts';
 import { Reflector } from '../kube/reflector.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Keyrings } from './keyrings.ts';
 import { type ConfigMapObject, type NamespaceObject, paths, type SecretObject } from './objects.ts';
+import type { Progress } from './unread.ts';
 
 interface CachesOptions {
   readonly kube: Kube;
   /** The operator's own, where the Secrets are. */
   readonly namespace: string;
+  /** Whose sets are seen to; none: those of all. */
+  readonly watchNamespaces?: readonly string[];
   readonly log: Log;
   /** Called with `<namespace>/<name>` of each set that a change concerns. */
   readonly onChange: (key: string) => void;
@@ -25,32 +29,45 @@ interface CachesOptions {
 
 /** Local copies of everything that the controller looks at, kept up to date. */
 export class Caches {
-  readonly sets: Reflector<SigningKeySet>;
+  readonly sets: Collection<SigningKeySet>;
   readonly secrets: Reflector<SecretObject>;
-  readonly configMaps: Reflector<ConfigMapObject>;
+  readonly configMaps: Collection<ConfigMapObject>;
   readonly namespaces: Reflector<NamespaceObject>;
   readonly keyrings: Keyrings;
+  readonly #watched: readonly string[];
 
-  constructor({ kube, namespace, log, onChange, onFinding }: CachesOptions) {
+  constructor(options: CachesOptions) {
+    const { kube, namespace, watchNamespaces = [], log, onChange, onFinding } = options;
     const common = { kube, log };
+    const ours = { labelSelector: `${MANAGED_BY.key}=${MANAGED_BY.value}` };
+    const some = { ...common, namespaces: watchNamespaces };
+    const all = watchNamespaces.length === 0;
+    this.#watched = watchNamespaces;
     this.keyrings = new Keyrings(onFinding);
-    this.sets = new Reflector({ ...common, path: paths.sets });
+    this.sets = all
+      ? new Reflector({ ...common, path: paths.sets })
+      : new NamespacedCollection({ ...some, pathIn: paths.setsIn });
     this.secrets = new Reflector({
       ...common,
       path: paths.secrets(namespace),
       query: { fieldSelector: `type=${SECRET_TYPE}` },
     });
-    this.configMaps = new Reflector({
-      ...common,
-      path: paths.allConfigMaps,
-      query: { labelSelector: `${MANAGED_BY.key}=${MANAGED_BY.value}` },
-    });
+    this.configMaps = all
+      ? new Reflector({ ...common, path: paths.allConfigMaps, query: ours })
+      : new NamespacedCollection({ ...some, pathIn: paths.configMaps, query: ours });
     this.namespaces = new Reflector({ ...common, path: paths.namespaces });
     this.#subscribe(onChange);
   }
 
-  get areSynced(): boolean {
-    return this.#all.every(({ isSynced }) => isSynced);
+  /** By what a person calls them. */
+  get named(): Readonly<Record<string, Progress>> {
+    const { sets, secrets: Secrets, configMaps: ConfigMaps, namespaces: Namespaces } = this;
+    return { sets, Secrets, ConfigMaps, Namespaces };
+  }
+
+  /** Whether the sets of this namespace are ours to see to. */
+  watches(namespace: string): boolean {
+    return this.#watched.length === 0 || this.#watched.includes(namespace);
   }
 
   /** Runs until the signal aborts. */
@@ -62,7 +79,7 @@ export class Caches {
     await Promise.all(this.#all.map(({ synced }) => synced));
   }
 
-  get #all(): readonly Pick<Reflector<never>, 'run' | 'synced' | 'isSynced'>[] {
+  get #all(): readonly Pick<Collection<never>, 'run' | 'synced' | 'isSynced'>[] {
     return [this.sets, this.secrets, this.configMaps, this.namespaces];
   }
 

@@ -20,6 +20,7 @@ import { Publications } from './publish.ts';
 import { Reconciler } from './reconcile.ts';
 import { Replicas } from './replicas.ts';
 import { defineSetMetrics } from './set-metrics.ts';
+import { unread } from './unread.ts';
 import { guardedWrite, NotLeadingError } from './write.ts';
 
 export interface ControllerOptions {
@@ -28,6 +29,8 @@ export interface ControllerOptions {
   readonly namespace: string;
   /** Under which the issuer service is reached: default issuers are `<publicUrl>/<namespace>/<name>`. */
   readonly publicUrl: string;
+  /** Whose sets are seen to; none: those of all. */
+  readonly watchNamespaces?: readonly string[];
   readonly flags: Flags;
   /** Default: the issuer's TLS is no concern of ours. */
   readonly issuerTls?: IssuerTlsOptions;
@@ -63,9 +66,9 @@ export class Controller {
     this.#metrics = controllerMetrics(registry);
     this.#time = new Timekeeper(clock);
     const now = () => this.#time.read().now;
-    const onChange = (key: string) => this.#queue?.add(key);
+    const onChange = (key: string) => this.#enqueue(key);
     this.#caches = new Caches({
-      ...{ kube, namespace, log, onChange },
+      ...{ kube, namespace, log, onChange, watchNamespaces: options.watchNamespaces ?? [] },
       onFinding: (about, finding) => this.#report(about, finding),
     });
     this.#replicas = new Replicas({
@@ -125,8 +128,8 @@ export class Controller {
 
   /** Why this replica is not ready yet; true once its caches are filled. */
   ready(): true | string {
-    const isSynced = this.#caches.areSynced && this.#replicas.leases.isSynced;
-    return isSynced || 'the first lists of sets, Secrets, ConfigMaps and Leases are not done';
+    const missing = unread({ ...this.#caches.named, Leases: this.#replicas.leases });
+    return missing === '' || missing;
   }
 
   /** Runs until the signal aborts; then writes out its events and resolves. */
@@ -169,7 +172,13 @@ export class Controller {
   }
 
   #enqueueAll(): void {
-    for (const key of this.#keys()) this.#queue?.add(key);
+    for (const key of this.#keys()) this.#enqueue(key);
+  }
+
+  /** A keyring stays where its namespace is watched no more: it is for another controller to see to. */
+  #enqueue(key: string): void {
+    const [namespace = ''] = key.split('/');
+    if (this.#caches.watches(namespace)) this.#queue?.add(key);
   }
 
   /** Every set, and every name whose set is gone and has left a keyring or a ConfigMap. */

@@ -35,6 +35,7 @@ export interface NamespaceObject {
 /** Collections and objects of the API server, by path. */
 export const paths = {
   sets: `/apis/${API_VERSION}/${PLURAL}`,
+  setsIn: (namespace: string) => `/apis/${API_VERSION}/namespaces/${namespace}/${PLURAL}`,
   set: (namespace: string, name: string) =>
     `/apis/${API_VERSION}/namespaces/${namespace}/${PLURAL}/${name}`,
   secrets: (namespace: string) => `/api/v1/namespaces/${namespace}/secrets`,

@@ -2,8 +2,8 @@ import { MANAGED_BY, SET_NAME_LABEL, SET_UID_LABEL } from '../api/constants.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { type Publication, renderPublication } from '../keys/publication.ts';
 import type { Kube } from '../kube/client.ts';
+import type { Collection } from '../kube/collection.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
-import type { Reflector } from '../kube/reflector.ts';
 import type { Publisher } from '../rotation/situation.ts';
 import { type ConfigMapObject, paths } from './objects.ts';
 import type { Trust } from './trust.ts';
@@ -12,7 +12,7 @@ import type { Write } from './write.ts';
 interface PublicationsOptions {
   readonly kube: Kube;
   readonly write: Write;
-  readonly cache: Reflector<ConfigMapObject>;
+  readonly cache: Collection<ConfigMapObject>;
   readonly trust: Trust;
 }
 

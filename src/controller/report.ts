@@ -5,7 +5,7 @@ import type {
   SigningKeySetStatus,
 } from '../api/signingkeyset.generated.ts';
 import type { Instant } from '../keys/keyring.ts';
-import type { Reflector } from '../kube/reflector.ts';
+import type { Collection } from '../kube/collection.ts';
 import type { ReportedCondition } from '../rotation/conditions.ts';
 import type { Report } from '../rotation/status.ts';
 import { at } from '../rotation/text.ts';
@@ -14,7 +14,7 @@ import type { Write } from './write.ts';
 
 interface ReportOptions {
   readonly write: Write;
-  readonly cache: Reflector<SigningKeySet>;
+  readonly cache: Collection<SigningKeySet>;
 }
 
 /**

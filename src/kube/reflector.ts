@@ -57,6 +57,7 @@ export class Reflector<T extends StoredObject> {
   #owed: { readonly listed: readonly Identified[]; readonly resourceVersion: string } | undefined;
   #lastContactAt: number | undefined;
   #failures = 0;
+  #problem: unknown;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -81,6 +82,11 @@ export class Reflector<T extends StoredObject> {
   /** When the server last said anything, a bookmark included. Unix ms. */
   get lastContactAt(): number | undefined {
     return this.#lastContactAt;
+  }
+
+  /** Why the last list or watch failed, until one works. */
+  get problem(): unknown {
+    return this.#problem;
   }
 
   get(namespace: string | undefined, name: string): T | undefined {
@@ -128,7 +134,9 @@ export class Reflector<T extends StoredObject> {
     if (isGone(error)) this.#resumeFrom = undefined;
     this.#failures = isGone(error) ? 1 : this.#failures + 1;
     const waitMs = Math.round(backoffMs(BACKOFF, this.#failures, error, random));
-    log.warn(
+    const level = messageOf(error) === messageOf(this.#problem) ? 'debug' : 'warn';
+    this.#problem = error;
+    log[level](
       { path, err: error, failures: this.#failures, waitMs },
       'list or watch failed; trying again',
     );
@@ -249,6 +257,7 @@ export class Reflector<T extends StoredObject> {
   #contact(): void {
     this.#lastContactAt = (this.#options.clock ?? Date.now)();
     this.#failures = 0;
+    this.#problem = undefined;
   }
 
   /** One object that does not parse must not hide the others, nor its own last good state. */
@@ -288,4 +297,9 @@ function versionOf({ metadata }: StoredObject): string {
   if (version === undefined)
     throw new ApiError(500, 'NoVersion', 'an event has no resourceVersion');
   return version;
+}
+
+/** The same failure again is told once. */
+function messageOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.message : undefined;
 }
