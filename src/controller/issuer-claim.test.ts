@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { claimIssuer } from './issuer-claim.ts';
+import { IssuerHolders } from './issuer-holders.ts';
 
 const holder = (issuer: string, namespaceUid = 'ns-other', name = 'other') => ({
   issuer,
@@ -7,6 +8,8 @@ const holder = (issuer: string, namespaceUid = 'ns-other', name = 'other') => ({
 });
 
 function claim(asked: string | undefined, holders = [holder('https://h.example/abc')]) {
+  const index = new IssuerHolders();
+  for (const one of holders) index.set(one.owner.uid, one);
   return claimIssuer({
     namespace: 'identity',
     namespaceUid: 'ns-1',
@@ -14,7 +17,7 @@ function claim(asked: string | undefined, holders = [holder('https://h.example/a
     ...(asked === undefined ? {} : { asked }),
     allowed: 'https://h.example/',
     publicUrl: 'https://tokens.example',
-    holders,
+    holders: index,
   });
 }
 
@@ -59,4 +62,19 @@ test.each(['https://h.example/sign', 'https://h.example/%73ign', 'https://h.exam
 
 test('an issuer that cannot be decoded is not allowed', () => {
   expect(claim('https://h.example/%zz')).toMatchObject({ reason: 'IssuerNotAllowed' });
+});
+
+test('an issuer is free again when its holder has another one, or none', () => {
+  const index = new IssuerHolders();
+  const overlapping = (issuer: string) =>
+    [...index.overlapping(issuer)].map(({ owner }) => owner.uid);
+  index.set('one', holder('https://h.example/a/b'));
+  index.set('two', holder('https://h.example/a/c'));
+  expect(overlapping('https://h.example/a')).toEqual(['uid-of-other', 'uid-of-other']);
+  expect(overlapping('https://h.example/a/b/c')).toHaveLength(1);
+  expect(overlapping('https://h.example/a/bc')).toEqual([]);
+  index.set('one', holder('https://h.example/d'));
+  index.delete('two');
+  expect(overlapping('https://h.example/a')).toEqual([]);
+  expect(overlapping('https://h.example/')).toHaveLength(1);
 });

@@ -1,6 +1,7 @@
 import { ALLOWED_ISSUERS_ANNOTATION } from '../api/constants.ts';
-import type { Keyring } from '../keys/keyring.ts';
 import type { IssuerClaim, ReadyFault } from '../rotation/situation.ts';
+import type { Holder, IssuerHolders } from './issuer-holders.ts';
+import { isWithin, placeOf, segmentsOf } from './issuer-place.ts';
 
 /** Path segments that belong to the issuer's own endpoints (design section 4). */
 const RESERVED_SEGMENTS: ReadonlySet<string> = new Set([
@@ -25,8 +26,7 @@ interface Claim {
   readonly allowed?: string;
   /** Under which the issuer service is reached; default issuers lie there. */
   readonly publicUrl: string;
-  /** The keyrings that exist: who has one holds its issuer. */
-  readonly holders: readonly Pick<Keyring, 'issuer' | 'owner' | 'retiredAt'>[];
+  readonly holders: Pick<IssuerHolders, 'overlapping'>;
 }
 
 /**
@@ -66,7 +66,7 @@ function reserved(asked: string, own: string, { publicUrl }: Claim): ReadyFault 
       message: `${asked} contains /${segment}, which is an endpoint of every issuer: choose another path`,
     };
   }
-  if (canonical(asked) === canonical(own) || !isWithin(asked, publicUrl)) return undefined;
+  if (placeOf(asked) === placeOf(own) || !isWithin(asked, publicUrl)) return undefined;
   const depth = (url: string) => segmentsOf(url)?.length ?? 0;
   if (depth(asked) < depth(publicUrl) + 2) return undefined;
   return {
@@ -78,14 +78,11 @@ function reserved(asked: string, own: string, { publicUrl }: Claim): ReadyFault 
 }
 
 function taken(issuer: string, { holders, namespaceUid, name }: Claim): ReadyFault | undefined {
-  const holder = holders.find(
-    ({ owner, issuer: held }) =>
-      // Another namespace of the same name is another tenant.
-      !(owner.namespaceUid === namespaceUid && owner.name === name) &&
-      (isWithin(issuer, held) || isWithin(held, issuer)),
-  );
+  // Another namespace of the same name is another tenant.
+  const isOwn = ({ owner }: Holder) => owner.namespaceUid === namespaceUid && owner.name === name;
+  const holder = [...holders.overlapping(issuer)].find((one) => !isOwn(one));
   if (holder === undefined) return undefined;
-  const how = canonical(holder.issuer) === canonical(issuer) ? 'is' : 'overlaps';
+  const how = placeOf(holder.issuer) === placeOf(issuer) ? 'is' : 'overlaps';
   const message =
     holder.retiredAt === undefined
       ? `${issuer} ${how} the issuer of another set, which had it first: choose another host or ` +
@@ -95,36 +92,7 @@ function taken(issuer: string, { holders, namespaceUid, name }: Claim): ReadyFau
   return { reason: 'IssuerConflict', message };
 }
 
-/** Whether a URL is a prefix's own or a path below it; never a longer host or half a segment. */
-function isWithin(url: string, prefix: string): boolean {
-  const whole = canonical(url);
-  const start = canonical(prefix);
-  return whole !== undefined && start !== undefined && `${whole}/`.startsWith(`${start}/`);
-}
-
 /** Whoever may have https is not thereby allowed tokens over plain http. */
 function sameScheme(left: string, right: string): boolean {
   return new URL(left).protocol === new URL(right).protocol;
-}
-
-/**
- * Scheme-less host, port and path in one case, without a default port or empty segments, decoded:
- * what is one place for the issuer's routes is one here.
- */
-function canonical(text: string): string | undefined {
-  const segments = segmentsOf(text);
-  if (segments === undefined) return undefined;
-  const path = segments.map((segment) => `/${segment.replaceAll('/', '%2f')}`).join('');
-  return `${new URL(text).host}${path}`.toLowerCase();
-}
-
-/** The path in lower case, decoded as the issuer does; undefined where that cannot be done. */
-function segmentsOf(text: string): string[] | undefined {
-  if (!URL.canParse(text)) return undefined;
-  try {
-    const parts = new URL(text).pathname.split('/').filter((part) => part !== '');
-    return parts.map((part) => decodeURIComponent(part).toLowerCase());
-  } catch {
-    return undefined;
-  }
 }

@@ -4,6 +4,7 @@ import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Keyring, KeyringOwner } from '../keys/keyring.ts';
 import type { Change } from '../kube/store.ts';
 import type { Notice, ReadyFault } from '../rotation/situation.ts';
+import { IssuerHolders } from './issuer-holders.ts';
 import type { LostKeyring } from './lost-keyring.ts';
 import type { SecretObject } from './objects.ts';
 import { rolledBack } from './rolled-back.ts';
@@ -26,6 +27,11 @@ type OnFinding = (about: SetName & Pick<KeyringOwner, 'uid'>, finding: Notice) =
 export class Keyrings {
   readonly #held = new Map<string, HeldKeyring>();
   readonly #lastGood = new Map<string, Keyring>();
+  /**
+   * Who has an issuer: also those whose Secret is damaged just now, or waits to be written back, as
+   * they were last read.
+   */
+  readonly holders = new IssuerHolders();
   readonly #byName = new Map<string, Set<string>>();
   /** The uids of those whose Secret was found missing by a list. */
   readonly #vanished = new Set<string>();
@@ -53,14 +59,6 @@ export class Keyrings {
       .filter((ring) => ring !== undefined);
   }
 
-  /**
-   * Who has an issuer: also those whose Secret is damaged just now, or waits to be written back,
-   * as they were last read.
-   */
-  holders(): Keyring[] {
-    return [...this.#lastGood.values()];
-  }
-
   /** What a Secret held that somebody else deleted; nothing, for a set that was retired. */
   lost(setUid: string): LostKeyring | undefined {
     const keyring = this.#held.has(setUid) ? undefined : this.#lastGood.get(setUid);
@@ -77,6 +75,7 @@ export class Keyrings {
   giveUp(setUid: string): void {
     if (this.#held.has(setUid)) return;
     this.#lastGood.delete(setUid);
+    this.holders.delete(setUid);
     this.#vanished.delete(setUid);
   }
 
@@ -98,7 +97,10 @@ export class Keyrings {
     const before = this.#lastGood.get(uid);
     this.#held.set(uid, held);
     this.#vanished.delete(uid);
-    if (held.keyring !== undefined) this.#lastGood.set(uid, held.keyring);
+    if (held.keyring !== undefined) {
+      this.#lastGood.set(uid, held.keyring);
+      this.holders.set(uid, held.keyring);
+    }
     const owner = this.#ownerOf(uid, object);
     if (owner === undefined) return undefined;
     const uids = this.#byName.get(keyOf(owner)) ?? new Set();

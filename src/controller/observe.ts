@@ -72,7 +72,7 @@ export function observe(namespace: string, name: string, sources: Sources): View
       ...(set.spec?.issuer === undefined ? {} : { asked: set.spec.issuer }),
       allowed: allowedIssuers(home) ?? '',
       publicUrl: sources.publicUrl,
-      holders: caches.keyrings.holders(),
+      holders: caches.keyrings.holders,
     }),
     publishers: publishersOf(set, held?.keyring, sources.publications),
     replicas,

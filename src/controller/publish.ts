@@ -2,10 +2,11 @@ import { MANAGED_BY, SET_NAME_LABEL, SET_UID_LABEL } from '../api/constants.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { type Publication, renderPublication } from '../keys/publication.ts';
 import type { Kube } from '../kube/client.ts';
-import type { Collection } from '../kube/collection.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
+import type { Collection } from '../kube/collection.ts';
 import type { Publisher } from '../rotation/situation.ts';
 import { type ConfigMapObject, paths } from './objects.ts';
+import { Published, uidOf } from './published.ts';
 import type { Trust } from './trust.ts';
 import type { Write } from './write.ts';
 
@@ -25,12 +26,14 @@ const NOT_OURS = 'ConfigMapNotOurs';
 /** The ConfigMaps that carry certificates to gateways (design section 3). */
 export class Publications {
   readonly #options: PublicationsOptions;
+  readonly #published: Published;
   /** Rendering costs more than comparing: once for each keyring. */
   readonly #rendered = new WeakMap<Keyring, Publication>();
   readonly #faults = new Map<string, Fault>();
 
   constructor(options: PublicationsOptions) {
     this.#options = options;
+    this.#published = new Published(options.cache);
   }
 
   /** What a ConfigMap was last seen to carry: all of a keyring's keys, or none. */
@@ -82,37 +85,25 @@ export class Publications {
 
   /** The names of sets, there or gone, for which ConfigMaps were made. */
   owners(): { readonly namespace: string; readonly name: string }[] {
-    return this.#options.cache.list().flatMap(({ metadata }) => {
-      const { namespace, labels } = metadata;
-      const name = labels?.[SET_NAME_LABEL];
-      return namespace === undefined || name === undefined ? [] : [{ namespace, name }];
-    });
+    return this.#published.owners();
   }
 
   /** The uids for which ConfigMaps were made, of sets of this name. */
   uidsOf(namespace: string, name: string): Set<string> {
-    const uids = this.#options.cache
-      .list()
-      .filter(({ metadata }) => metadata.namespace === namespace)
-      .filter(({ metadata }) => metadata.labels?.[SET_NAME_LABEL] === name)
-      .map(uidOf);
-    return new Set(uids.filter((uid) => uid !== undefined));
+    return this.#published.uidsOf(namespace, name);
   }
 
   /** Deletes what was made for exactly this uid. */
   async withdraw(namespace: string, setUid: string): Promise<void> {
-    for (const made of this.#options.cache.list()) {
-      if (made.metadata.namespace === namespace && uidOf(made) === setUid) await this.#delete(made);
-    }
+    for (const made of this.#published.of(namespace, setUid)) await this.#delete(made);
     for (const key of this.#faults.keys()) {
       if (key.startsWith(`${setUid}/`)) this.#faults.delete(key);
     }
   }
 
-  madeFor(ring: Keyring): ConfigMapObject[] {
-    return this.#options.cache
-      .list()
-      .filter((held) => held.metadata.namespace === ring.owner.namespace && isOf(ring, held));
+  madeFor({ owner, formerUids }: Keyring): ConfigMapObject[] {
+    const uids = [owner.uid, ...formerUids];
+    return uids.flatMap((uid) => this.#published.of(owner.namespace, uid));
   }
 
   async #publishOne(ring: Keyring, name: string): Promise<boolean> {
@@ -241,10 +232,6 @@ function marksOf({ owner }: Keyring) {
     },
     annotations: { [SET_UID_LABEL]: owner.uid },
   };
-}
-
-function uidOf({ metadata }: ConfigMapObject): string | undefined {
-  return metadata.annotations?.[SET_UID_LABEL] ?? metadata.labels?.[SET_UID_LABEL];
 }
 
 function isOf(ring: Keyring, held: ConfigMapObject): boolean {
