@@ -88,6 +88,22 @@ const happenings: fc.Arbitrary<the.Happening> = fc.oneof(
   },
 );
 
+const rotation = [the.annotate({ rotate: 'now' }), the.wait(2 * HOUR)];
+const restore = the.annotate({ 'signet.dev/restore': 'backup' });
+
+/** What leads on, and seldom comes about by chance. */
+const stories = fc.constantFrom<readonly the.Happening[]>(
+  [...rotation, ...rotation],
+  [the.up, the.heal, the.clock(0), the.mend],
+  [the.damage, restore],
+  [the.backUp, ...rotation, the.damage, restore],
+  [the.backUp, the.annotate({ revoke: '<next>' }), the.damage, restore, ...rotation, the.sign(0)],
+  // Replicas of before a change of the flags, and copies of before a change of P.
+  [the.spec({ maxStaleness: 5 * MINUTE }), the.cut(0), ...rotation, the.wait(50 * MINUTE)],
+  [the.spec({ maxStaleness: 5 * MINUTE }), the.cut(0), the.wait(50 * MINUTE), the.sign(0)],
+  [the.spec({ propagationDelay: 90 * SECOND, algorithm: 'ES256' }), the.wait(2 * MINUTE)],
+);
+
 /** How a world begins: with so many replicas, and ConfigMaps. */
 const beginning = fc.record({ issuers: fc.nat(2), configMaps: fc.nat(1) });
 export type Beginning = Readonly<Record<'issuers' | 'configMaps', number>>;
@@ -100,7 +116,15 @@ export interface History {
 
 export const histories: fc.Arbitrary<History> = fc.record({
   beginning,
-  happenings: fc.array(happenings, { maxLength: LONGEST, size: 'max' }),
+  happenings: fc
+    .array(
+      fc.oneof(
+        { weight: 12, arbitrary: happenings.map((one): readonly the.Happening[] => [one]) },
+        { weight: 1, arbitrary: stories },
+      ),
+      { maxLength: LONGEST, size: 'max' },
+    )
+    .map((some) => some.flat()),
 });
 
 /** The usual world: two replicas and one ConfigMap. */

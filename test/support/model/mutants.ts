@@ -7,19 +7,26 @@ import type { Decide } from './universe.ts';
 export interface Mutant {
   /** What it does wrong. */
   readonly what: string;
+  /** The rules that may be seen to be broken by it, the one that it is about first. */
+  readonly rules: readonly string[];
   readonly decide: Decide;
 }
 
 type Key = KeyringDraft['keys'][number];
 
 /** Plans from something else than what was observed. */
-function seeing(what: string, look: (...seen: Parameters<Decide>) => Parameters<Decide>): Mutant {
-  return { what, decide: (...seen) => plan(...look(...seen)) };
+function seeing(
+  what: string,
+  rules: string,
+  look: (...seen: Parameters<Decide>) => Parameters<Decide>,
+): Mutant {
+  return { what, rules: rules.split(' '), decide: (...seen) => plan(...look(...seen)) };
 }
 
 /** Changes the transitions of some kinds. */
 function writing(
   what: string,
+  rules: string,
   kinds: readonly Transition['kind'][],
   change: (transition: Transition, ...seen: Parameters<Decide>) => Transition | undefined,
 ): Mutant {
@@ -30,7 +37,7 @@ function writing(
     const changed = change(transition, ...seen);
     return changed === undefined ? rest : { ...rest, transition: changed };
   };
-  return { what, decide };
+  return { what, rules: rules.split(' '), decide };
 }
 
 function withKeys(transition: Transition, change: (key: Key) => Key): Transition {
@@ -49,7 +56,7 @@ function without(transition: Transition, reasons: readonly Notice['reason'][]): 
 }
 
 /** Plans with keys that look otherwise, which are as they were in what is written. */
-function pretending(what: string, pretend: (key: Key) => Key): Mutant {
+function pretending(what: string, rules: string, pretend: (key: Key) => Key): Mutant {
   const decide: Decide = (observed, policy, time) => {
     const { keyring } = observed;
     if (keyring === undefined) return plan(observed, policy, time);
@@ -59,7 +66,7 @@ function pretending(what: string, pretend: (key: Key) => Key): Mutant {
       ? made
       : { ...made, transition: withKeys(made.transition, restored(keyring.keys)) };
   };
-  return { what, decide };
+  return { what, rules: rules.split(' '), decide };
 }
 
 function restored(originals: readonly Key[]): (key: Key) => Key {
@@ -67,75 +74,82 @@ function restored(originals: readonly Key[]): (key: Key) => Key {
   return (key) => {
     const was = originals.find((one) => kidOf(one) !== undefined && kidOf(one) === kidOf(key));
     if (was === undefined) return key;
-    const { inFirstJwks, propagationDelay } = was;
-    return { ...key, inFirstJwks, propagationDelay };
+    const { inFirstJwks, publishedAt } = was;
+    return { ...key, inFirstJwks, ...(publishedAt === undefined ? {} : { publishedAt }) };
   };
 }
 
 export const MUTANTS: readonly Mutant[] = [
-  pretending('the gate is ignored (I3)', (key) => ({ ...key, inFirstJwks: true })),
-  pretending('P is not waited for to the end (I3)', (key) => ({
-    ...key,
-    propagationDelay: key.propagationDelay / 2,
-  })),
-  seeing('replicas are not asked (I1)', (observed, ...rest) => [
+  pretending('the gate is ignored', 'I3 I1', (key) => ({ ...key, inFirstJwks: true })),
+  pretending('P is not waited for to the end', 'I3 I1', ({ publishedAt, ...key }) =>
+    publishedAt === undefined
+      ? key
+      : { ...key, publishedAt: publishedAt - key.propagationDelay / 2 },
+  ),
+  seeing('replicas are not asked', 'evidence I1', (observed, ...rest) => [
     { ...observed, replicas: [] },
     ...rest,
   ]),
-  seeing('ConfigMaps are not asked (I1)', (observed, ...rest) => [
+  seeing('ConfigMaps are not asked', 'evidence I1', (observed, ...rest) => [
     { ...observed, publishers: [] },
     ...rest,
   ]),
   seeing(
-    'a clock that is wrong does not matter (I16)',
+    'a clock that is wrong does not matter',
+    'I16',
     ({ clockSkew: _, ...observed }, ...rest) => [observed, ...rest],
   ),
-  seeing('both readings of the clock are the wall clock (I16)', (observed, policy, time) => [
-    observed,
-    policy,
-    { now: time.stamp, stamp: time.stamp },
-  ]),
-  seeing('the readings of the clock are exchanged (I16)', (observed, policy, time) => [
+  seeing(
+    'both readings of the clock are the wall clock',
+    'I16 I3 I5 I15',
+    (observed, policy, time) => [observed, policy, { now: time.stamp, stamp: time.stamp }],
+  ),
+  seeing('the readings of the clock are exchanged', 'I16 I3 I5 I15', (observed, policy, time) => [
     observed,
     policy,
     { now: time.stamp, stamp: time.now },
   ]),
-  seeing('suspend holds nothing', (observed, policy, time) => [
+  seeing('suspend holds nothing', 'suspend', (observed, policy, time) => [
     observed,
     { ...policy, suspend: false },
     time,
   ]),
-  seeing('a replica with a longer R is forgotten (I15)', (observed, ...rest) => [
+  seeing('a replica with a longer R is forgotten', 'I15 I1', (observed, ...rest) => [
     {
       ...observed,
       replicas: observed.replicas.map(({ maxStaleness: _, ...replica }) => replica),
     },
     ...rest,
   ]),
-  writing('older caches are forgotten (I1)', ['Adopt'], (transition) => {
+  writing('older caches are forgotten', 'I1', ['Adopt'], (transition) => {
     const { olderCaches: _, ...keyring } = transition.keyring;
     return { ...transition, keyring };
   }),
-  writing('a shorter P holds at once (I22)', ['Adopt'], (transition, _, policy) =>
+  writing('a shorter P holds at once', 'I22', ['Adopt'], (transition, _, policy) =>
     withKeys(transition, (key) =>
       key.state === 'next' ? { ...key, propagationDelay: policy.propagationDelay } : key,
     ),
   ),
-  writing('a longer P does not hold for the key that waits (I22)', ['Adopt'], (made, observed) => {
-    const old = observed.keyring?.keys.find(({ state }) => state === 'next');
-    return withKeys(made, (key) =>
-      key.state === 'next' && old !== undefined
-        ? { ...key, propagationDelay: old.propagationDelay }
-        : key,
-    );
-  }),
-  writing('tokens of the longer L are forgotten (I5)', ['Adopt'], (transition) =>
+  writing(
+    'a longer P does not hold for the key that waits',
+    'I22 I20',
+    ['Adopt'],
+    (made, observed) => {
+      const old = observed.keyring?.keys.find(({ state }) => state === 'next');
+      return withKeys(made, (key) =>
+        key.state === 'next' && old !== undefined
+          ? { ...key, propagationDelay: old.propagationDelay }
+          : key,
+      );
+    },
+  ),
+  writing('tokens of the longer L are forgotten', 'I22 I15', ['Adopt'], (transition) =>
     withKeys(
       transition,
       inState('current', (key) => ({ ...key, tokensUntil: 0 })),
     ),
   ),
-  writing('grace counts from the promotion (I5)', ['Promote'], (transition, _, policy) =>
+  writing('grace counts from the promotion', 'I15 I22', ['Promote'], (transition, _, policy) =>
     withKeys(
       transition,
       inState('previous', (key) => {
@@ -146,7 +160,7 @@ export const MUTANTS: readonly Mutant[] = [
       }),
     ),
   ),
-  writing('R is left out of the grace (I15)', ['Promote'], (transition, _, { maxStaleness }) =>
+  writing('R is left out of the grace', 'I15 I22', ['Promote'], (transition, _, { maxStaleness }) =>
     withKeys(
       transition,
       inState('previous', (key) =>
@@ -156,13 +170,13 @@ export const MUTANTS: readonly Mutant[] = [
       ),
     ),
   ),
-  writing('a fourth key evicts the oldest (I18)', ['Promote'], (transition, observed) => {
-    const previous = observed.keyring?.keys.filter(({ state }) => state === 'previous') ?? [];
-    const oldest = previous.at(-1);
-    const keys = transition.keyring.keys.filter((key) => key !== oldest);
-    return { ...transition, keyring: { ...transition.keyring, keys } };
+  seeing('a fourth key evicts the oldest', 'I18 I5', ({ keyring, ...observed }, ...rest) => {
+    if (keyring === undefined) return [observed, ...rest];
+    const oldest = keyring.keys.filter(({ state }) => state === 'previous')[2];
+    const keys = keyring.keys.filter((key) => key !== oldest);
+    return [{ ...observed, keyring: { ...keyring, keys } }, ...rest];
   }),
-  writing('older keys keep their private half (I6)', ['Promote'], (transition, observed) => {
+  writing('older keys keep their private half', 'I6', ['Promote'], (transition, observed) => {
     const old = observed.keyring?.keys ?? [];
     return withKeys(
       transition,
@@ -173,28 +187,34 @@ export const MUTANTS: readonly Mutant[] = [
       }),
     );
   }),
-  writing('the next key comes in a second write (I10)', ['Promote'], (transition) => {
+  writing('the next key comes in a second write', 'I21 I10', ['Promote'], (transition) => {
     const keys = transition.keyring.keys.filter(isMade);
     return { ...transition, keyring: { ...transition.keyring, keys } };
   }),
-  writing('what is to be revoked goes in a second write (I10)', ['Promote'], (made, observed) => {
-    const kids = new Set(made.keyring.revoked.map(({ kid }) => kid));
-    const gone = (observed.keyring?.keys ?? []).filter(({ kid }) => kids.has(kid));
-    const stay = gone.slice(0, 1).map((key) => ({ ...key, state: 'previous' as const }));
-    return { ...made, keyring: { ...made.keyring, keys: [...made.keyring.keys, ...stay] } };
-  }),
   writing(
-    'the number of a request is not recorded (I9)',
+    'what is to be revoked goes in a second write',
+    'I10 I15 I5',
+    ['Promote'],
+    (made, observed) => {
+      const kids = new Set(made.keyring.revoked.map(({ kid }) => kid));
+      const gone = (observed.keyring?.keys ?? []).filter(({ kid }) => kids.has(kid));
+      const stay = gone.slice(0, 1).map((key) => ({ ...key, state: 'previous' as const }));
+      return { ...made, keyring: { ...made.keyring, keys: [...made.keyring.keys, ...stay] } };
+    },
+  ),
+  writing(
+    'the number of a request is not recorded',
+    'I9',
     ['Promote', 'RollBack'],
     (made, seen) => ({
       ...made,
       keyring: { ...made.keyring, requests: seen.keyring?.requests ?? made.keyring.requests },
     }),
   ),
-  writing('force comes without its Event (I17)', ['Promote'], (transition) =>
+  writing('force comes without its Event', 'I17', ['Promote'], (transition) =>
     without(transition, ['RotationForced', 'KeysCompromised']),
   ),
-  writing('force is not told apart afterwards (I17)', ['Promote'], (transition) => {
+  writing('force is not told apart afterwards', 'I17', ['Promote'], (transition) => {
     const { lastRotation } = transition.keyring;
     if (lastRotation === undefined) return transition;
     const keyring = {
@@ -203,28 +223,34 @@ export const MUTANTS: readonly Mutant[] = [
     };
     return { ...transition, keyring };
   }),
-  writing('a key that signs again forgets its tokens (I22)', ['RollBack'], (transition) =>
+  writing('a key that signs again forgets its tokens', 'I22', ['RollBack'], (transition) =>
     withKeys(
       transition,
       inState('current', (key) => ({ ...key, tokensUntil: 0 })),
     ),
   ),
-  writing('a rollback makes the key that signed go (I5)', ['RollBack'], (transition) => ({
+  writing('a rollback makes the key that signed go', 'I5', ['RollBack'], (transition) => ({
     ...transition,
     keyring: {
       ...transition.keyring,
       keys: transition.keyring.keys.filter(({ state }) => state !== 'previous'),
     },
   })),
-  writing('a key from a backup counts as published (I3)', ['RestoreFromBackup'], (made, seen) => {
-    const old = seen.backup?.keyring?.keys ?? [];
-    return withKeys(made, (key) => {
-      const was = old.find((one) => 'kid' in key && one.kid === key.kid);
-      return was !== undefined && key.state === 'next' ? was : key;
-    });
-  }),
   writing(
-    'a revoked key counts as gone at once (I6)',
+    'a key from a backup counts as published',
+    'I3 I1',
+    ['RestoreFromBackup'],
+    (made, seen) => {
+      const old = seen.backup?.keyring?.keys ?? [];
+      return withKeys(made, (key) => {
+        const was = old.find((one) => 'kid' in key && one.kid === key.kid);
+        return was !== undefined && key.state === 'next' ? was : key;
+      });
+    },
+  ),
+  writing(
+    'a revoked key counts as gone at once',
+    'I6',
     ['Revoke', 'Promote'],
     (made, _, __, time) => ({
       ...made,

@@ -270,7 +270,7 @@ export class Universe {
       truth: this.now,
     });
     this.issuers.follow(this.newest, this.isDamaged, this.now);
-    if (transition.kind === 'Publish') this.#checkEvidence(before, after);
+    this.#checkEvidence(before, after);
   }
 
   #beforeOf({ owner }: Keyring): Keyring | undefined {
@@ -314,7 +314,7 @@ export class Universe {
     const everywhere = [...served, ...this.configMaps.contents()];
     for (const { kid, publishedAt } of after.keys) {
       const was = before?.keys.find((key) => key.kid === kid);
-      if (publishedAt === undefined || was?.publishedAt !== undefined) continue;
+      if (publishedAt === undefined || was === undefined || was.publishedAt !== undefined) continue;
       const has = everywhere.every(({ keys }) => keys.some((key) => key.kid === kid));
       hold('evidence', has, 'publishedAt of a key that somebody does not publish');
     }
