@@ -5,7 +5,7 @@ import type { TenantSet } from '../controller/world.ts';
 import { PATIENCE, type Site, specOf } from './site.ts';
 
 /** P, in seconds: of crash points, a rotation that waits is always in mid-wait. */
-const LONG_P = 20;
+const LONG_P = 8;
 /** A max-age of P/4, the delay of a mount, and time for both to happen on a busy machine. */
 const UNTIL_ALL_KNOW = (LONG_P / 4) * 1_000 + 5_000;
 

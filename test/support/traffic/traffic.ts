@@ -16,6 +16,7 @@ const PROGRAM = join(import.meta.dirname, 'process.ts');
 export class Traffic implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #output: string[] = [];
+  #counting: Promise<Tally> | undefined;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -56,7 +57,14 @@ export class Traffic implements AsyncDisposable {
   }
 
   /** What has happened since the start. @throws Error with what the process printed, if it ended. */
-  async tally(): Promise<Tally> {
+  tally(): Promise<Tally> {
+    this.#counting ??= this.#count().finally(() => {
+      this.#counting = undefined;
+    });
+    return this.#counting;
+  }
+
+  async #count(): Promise<Tally> {
     this.#tell({ do: 'tally' });
     return (await this.#next()) as Tally;
   }
