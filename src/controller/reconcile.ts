@@ -1,9 +1,10 @@
 import { SECOND } from '../api/constants.ts';
+import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import type { Instant } from '../keys/keyring.ts';
 import type { Kube } from '../kube/client.ts';
 import type { PassResult } from '../kube/work-queue.ts';
 import { plan } from '../rotation/plan.ts';
-import type { Backup, Time } from '../rotation/situation.ts';
+import type { Backup, Time, Transition } from '../rotation/situation.ts';
 import type { Apply } from './apply.ts';
 import { readBackup } from './backups.ts';
 import type { Caches } from './caches.ts';
@@ -80,10 +81,7 @@ export class Reconciler {
     const time = clock();
     const { intake, transition, discard, report: said, recheckAt } = plan(observed, policy, time);
     if (intake !== undefined && set !== undefined) return await apply.intake(set, intake);
-    if (transition !== undefined) {
-      const stillClaims = () => look()?.observed.claim.granted === true;
-      return await apply.transition(set, transition, stillClaims);
-    }
+    if (transition !== undefined) return await this.#change(set, transition, look);
     if (discard !== undefined) return await apply.discard(discard.keyring);
     const failure = await this.#publish(view);
     if (failure === 'changed') return undefined;
@@ -95,6 +93,20 @@ export class Reconciler {
     if (failure !== undefined) throw failure.error;
     const rechecks = [recheckAt, view.lapsesAt, this.#foreignRecheck(view, time.now)];
     return { recheckAt: earliest(...rechecks) };
+  }
+
+  async #change(
+    set: SigningKeySet | undefined,
+    transition: Transition,
+    look: () => View | undefined,
+  ): Promise<undefined> {
+    const { apply, replicas } = this.#options;
+    if (transition.kind === 'Publish') {
+      await replicas.refresh();
+      if (look()?.observed.replicas.every(({ hasLoaded }) => hasLoaded) !== true) return;
+    }
+    const stillClaims = () => look()?.observed.claim.granted === true;
+    await apply.transition(set, transition, stillClaims);
   }
 
   /** Publishes; a failure is reported before it is thrown, so that status tells of it. */

@@ -94,6 +94,17 @@ export class Replicas {
     return { replicas, lapsesAt: Math.min(...ends) };
   }
 
+  /**
+   * Reads the Leases live: a watch may be late, and one of a replica that has just started is what
+   * must not be missed when a key is taken for published.
+   * @throws ApiError
+   */
+  async refresh(): Promise<void> {
+    const { kube, namespace } = this.#options;
+    const { body } = await kube.request('GET', leasesPath(namespace), { query: QUERY });
+    for (const lease of (body as { items: Lease[] }).items) this.leases.put(lease);
+  }
+
   #replicas(held: HeldSecret | undefined): Replica[] {
     return this.#live().map(({ report }) => {
       const { pod, maxStaleness, unloadable } = report;

@@ -30,8 +30,8 @@ export interface FreshnessOptions {
   readonly clockSkew: number;
   readonly clock: () => number;
   readonly log: Log;
-  /** Told the time, in Unix milliseconds, of which each confirmation is. */
-  readonly onConfirmed: (at: number) => void;
+  /** Told of when each confirmation is. */
+  readonly onConfirmed: (at: Stamp) => void;
   /** Told that the copy is not of what is listed: its watch is dead, though it looks quiet. */
   readonly onBehind: () => void;
   /** Told how far our clock and the API server's are apart, in milliseconds. */
@@ -51,6 +51,7 @@ export class Freshness {
   readonly #options: FreshnessOptions;
   #confirmed: Stamp | undefined;
   #skew = 0;
+  #hurry = new AbortController();
 
   constructor(options: FreshnessOptions) {
     this.#options = options;
@@ -96,12 +97,18 @@ export class Freshness {
     if (isOld) throw unavailable();
   }
 
+  /** Confirms once more as soon as it can. */
+  again(): void {
+    this.#hurry.abort();
+  }
+
   /** Confirms every R/4 until the signal aborts; a failure is tried again sooner. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { maxStaleness, log } = this.#options;
     let failures = 0;
     let behind = 0;
     while (!signal.aborted) {
+      this.#hurry = new AbortController();
       let confirmed = false;
       try {
         confirmed = await this.#confirm(signal);
@@ -115,7 +122,10 @@ export class Freshness {
       }
       failures = confirmed ? 0 : failures + 1;
       const pause = maxStaleness / 4;
-      await sleep(confirmed ? pause : Math.min(pause, backoffMs(RETRY, failures)), signal);
+      await sleep(
+        confirmed ? pause : Math.min(pause, backoffMs(RETRY, failures)),
+        AbortSignal.any([signal, this.#hurry.signal]),
+      );
     }
   }
 
@@ -144,7 +154,7 @@ export class Freshness {
       return false;
     }
     this.#confirmed = { wall, monotonic };
-    this.#options.onConfirmed(wall);
+    this.#options.onConfirmed(this.#confirmed);
     return true;
   }
 }

@@ -88,6 +88,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     seen: () => secrets.lastSeenResourceVersion,
     unloadable: () => keyrings.unloadable(),
     onWrite: (result) => metrics.leaseWrites.inc({ result }),
+    onFirstWrite: () => freshness.again(),
   });
   const freshness = new Freshness({
     kube,
@@ -98,7 +99,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     clock,
     log,
     onConfirmed: (at) => {
-      metrics.confirmed.set(at / SECOND);
+      metrics.confirmed.set(at.wall / SECOND);
       lease.confirmed(at);
     },
     onSkew: (ms) => metrics.skew.set(ms / SECOND),
@@ -172,12 +173,17 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
       if (stopping) return 'stopping';
       const reachable = listeners.ready();
       if (reachable !== true) return reachable;
-      if (!secrets.isSynced) return 'the key Secrets are not read yet';
+      if (!secrets.isSynced) return unread(secrets.problem);
       const fresh = freshness.check();
       return fresh === true ? lease.announced() : fresh;
     },
     close,
   };
+}
+
+/** Why the first list has not come yet, in words for a person. */
+function unread(problem: unknown): string {
+  return `the key Secrets are not read yet${problem instanceof Error ? `: ${problem.message}` : ''}`;
 }
 
 interface Moment {

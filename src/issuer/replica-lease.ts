@@ -5,6 +5,7 @@ import type { Kube } from '../kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
 import { type Lease, leasesPath, microTime } from '../kube/lease.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Stamp } from './keyrings.ts';
 
 /** Who this replica is. */
 export interface ReplicaIdentity {
@@ -25,6 +26,8 @@ interface ReplicaLeaseOptions {
   readonly unloadable: () => readonly Unloadable[];
   readonly log: Log;
   readonly onWrite: (result: 'written' | 'failed') => void;
+  /** Told once that the controller can know of this replica: what is held is to be confirmed anew. */
+  readonly onFirstWrite: () => void;
 }
 
 /** Many Secrets may change at once: one write tells of all. */
@@ -48,7 +51,9 @@ export class ReplicaLease {
   readonly #options: ReplicaLeaseOptions;
   readonly #collection: string;
   readonly #path: string;
-  #confirmed: { readonly wall: number; readonly since: number } | undefined;
+  #confirmed: Stamp | undefined;
+  #firstConfirmedAt: number | undefined;
+  #firstWrittenAt: number | undefined;
   #lease: Lease | undefined;
   #told: string | undefined;
   #writtenAt = Number.NEGATIVE_INFINITY;
@@ -61,9 +66,10 @@ export class ReplicaLease {
     this.#path = `${this.#collection}/${replicaLeaseName(options.replica.name)}`;
   }
 
-  /** What is loaded was confirmed. @param at as of when, Unix milliseconds. */
-  confirmed(at: number): void {
-    this.#confirmed = { wall: at, since: this.#confirmed?.since ?? performance.now() };
+  /** What is loaded was confirmed. @param at as of when. */
+  confirmed(at: Stamp): void {
+    this.#confirmed = at;
+    this.#firstConfirmedAt ??= at.monotonic;
     this.#news.abort();
   }
 
@@ -72,12 +78,16 @@ export class ReplicaLease {
     this.#news.abort();
   }
 
-  /** Whether the controller can know of this replica, or has had the time to; else why not. */
+  /**
+   * Whether this replica counts: either the controller waits for it, or it has confirmed what the
+   * controller did before it could know of it. Else why not.
+   */
   announced(): true | string {
-    if (this.#told !== undefined) return true;
-    const { since = performance.now() } = this.#confirmed ?? {};
-    if (performance.now() - since >= UNANNOUNCED_AT_MOST) return true;
-    return 'the Lease of this replica is not written yet';
+    const { monotonic: confirmedAt = 0 } = this.#confirmed ?? {};
+    if (this.#firstWrittenAt !== undefined && confirmedAt > this.#firstWrittenAt) return true;
+    const now = performance.now();
+    const waited = now - (this.#firstConfirmedAt ?? now);
+    return waited >= UNANNOUNCED_AT_MOST || 'the Lease of this replica is not written yet';
   }
 
   /** Keeps the Lease until the signal aborts, then deletes it. Never rejects. */
@@ -122,6 +132,9 @@ export class ReplicaLease {
     this.#told = text;
     this.#writtenAt = performance.now();
     this.#options.onWrite('written');
+    if (this.#firstWrittenAt !== undefined) return;
+    this.#firstWrittenAt = this.#writtenAt;
+    this.#options.onFirstWrite();
   }
 
   #content(): Lease | undefined {
