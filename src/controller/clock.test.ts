@@ -40,6 +40,24 @@ describe('the time', () => {
     );
   });
 
+  it.each([MINUTE, -MINUTE])(
+    'of a process that began %i ms off is right once the clock was set right and is trusted (I20)',
+    (off) => {
+      wall += off;
+      const time = new Timekeeper(
+        () => wall,
+        () => monotonic,
+      );
+      wall -= off;
+      expect(time.read()).toEqual({
+        now: START + Math.min(0, off),
+        stamp: START + Math.max(0, off),
+      });
+      time.trustWall();
+      expect(time.read()).toEqual({ now: START, stamp: START });
+    },
+  );
+
   it('is one, while nothing jumps', () => {
     const time = new Timekeeper(
       () => wall,

@@ -10,13 +10,22 @@ export class Timekeeper {
   readonly #wall: () => number;
   readonly #monotonic: () => number;
   /** What the wall clock would say at the zero of the monotonic one. */
-  readonly #origin: number;
+  #origin = 0;
 
   /** @param wall Unix milliseconds. @param monotonic milliseconds since whenever. */
   constructor(wall: () => number, monotonic: () => number = () => performance.now()) {
     this.#wall = wall;
     this.#monotonic = monotonic;
-    this.#origin = wall() - monotonic();
+    this.trustWall();
+  }
+
+  /**
+   * The wall clock has agreed with the API server's for a while, after it had not: time goes on from
+   * what it says now. Else a process that began with a wrong clock would wait for as long as that
+   * was wrong, for each key anew (I20). It shortens no wait: while they differed, none was counted.
+   */
+  trustWall(): void {
+    this.#origin = this.#wall() - this.#monotonic();
   }
 
   read(): Time {

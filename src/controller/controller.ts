@@ -200,8 +200,10 @@ export class Controller {
 
   #onSkew(skew: number | undefined): void {
     const { log } = this.#options;
-    if (skew === undefined) log.info({}, 'the clock agrees with the API server’s again');
-    else log.error({ skewInMs: skew }, 'the clock is off: nothing is promoted or revoked');
+    if (skew === undefined) {
+      this.#time.trustWall();
+      log.info({}, 'the clock agrees with the API server’s again');
+    } else log.error({ skewInMs: skew }, 'the clock is off: nothing is promoted or revoked');
     this.#enqueueAll();
   }
 
