@@ -19,9 +19,13 @@ const TEMPLATES = [
 ];
 
 /** Installs the chart's CRD, ServiceAccounts, roles and policies, exactly as it renders them. */
-export async function installPermissions(cluster: Cluster): Promise<void> {
+export async function installPermissions(
+  cluster: Cluster,
+  watchNamespaces: readonly string[] = [],
+): Promise<void> {
   const rendered = await cluster.helm([
     ...['template', RELEASE, CHART, '--namespace', NAMESPACE],
+    ...['--set-json', `watchNamespaces=${JSON.stringify(watchNamespaces)}`],
     ...TEMPLATES.flatMap((name) => ['--show-only', `templates/${name}.yaml`]),
   ]);
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } };

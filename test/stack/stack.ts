@@ -39,6 +39,8 @@ export interface StackOptions {
   readonly maxStaleness?: string;
   /** The program; default: `src/main.ts`, as it is. */
   readonly main?: string;
+  /** Whose sets are seen to; they have to be there already. Default: all. */
+  readonly watchNamespaces?: readonly string[];
   /** Given to both, such as `--log-level=debug`. */
   readonly args?: readonly string[];
   /** Where a process finds the API server, such as a proxy; default: the API server itself. */
@@ -105,7 +107,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     if (options.controlPlane === undefined) await controlPlane.stop();
   };
   try {
-    await installPermissions(controlPlane);
+    await installPermissions(controlPlane, options.watchNamespaces);
     const stack = await withFreePorts(() => startProcesses(controlPlane, options));
     return {
       ...stack,
@@ -164,6 +166,7 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
       ...['--issuer-service-account', SERVICE_ACCOUNTS.issuer],
       ...['--issuer-credentials-dir', issuerCredentials],
       ...(tls ? ['--issuer-tls-dir', issuerTls, '--issuer-dns-names', 'localhost'] : []),
+      ...['--watch-namespaces', (options.watchNamespaces ?? []).join(',')],
     ]);
   const controller = await secondController('controller');
   const processes = [controller, issuer];
