@@ -2,10 +2,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import { HOUR, MINUTE } from '../../src/api/constants.ts';
 import type { Keyring, SigningKey } from '../../src/keys/keyring.ts';
 import { PrivateKey } from '../../src/keys/private-key.ts';
+import type { ReportedCondition } from '../../src/rotation/conditions.ts';
 import { type Plan, plan } from '../../src/rotation/plan.ts';
 import type {
   KeyringDraft,
   KeyToMake,
+  Notice,
   Observed,
   ObservedSet,
   Policy,
@@ -76,8 +78,14 @@ export class World {
   lagging: Publisher[] = [];
   /** Replicas of the issuer; none: ConfigMaps alone decide. */
   replicas: readonly Replica[] = [];
+  /** Whatever else is seen, such as a clock that is wrong or a backup. */
+  also: Partial<Observed> = {};
+  /** How far the later reading of the clock is ahead of the earlier one, after a jump. */
+  jumped = 0;
   /** Reasons of everything that was told, oldest first. */
   readonly told: string[] = [];
+  /** And the last of the messages. */
+  heard = '';
   readonly #uids = (function* () {
     for (let uid = 1; ; uid += 1) yield `uid-${uid}`;
   })();
@@ -129,7 +137,7 @@ export class World {
   }
 
   plan(): Plan {
-    return plan(this.observed(), this.policy, { now: this.now, stamp: this.now });
+    return plan(this.observed(), this.policy, { now: this.now, stamp: this.now + this.jumped });
   }
 
   observed(): Observed {
@@ -141,6 +149,7 @@ export class World {
       claim,
       publishers: this.lagging,
       replicas: this.replicas,
+      ...this.also,
     };
   }
 
@@ -159,17 +168,35 @@ export class World {
       const merged = Object.entries({ ...this.set.annotations, ...intake.annotations });
       const kept = merged.filter((entry): entry is [string, string] => entry[1] !== null);
       this.set = { ...this.set, annotations: Object.fromEntries(kept) };
-      this.told.push(...intake.notices.map(({ reason }) => reason));
+      this.#hear(intake.notices);
       return true;
     }
     if (transition !== undefined) {
       this.#write(fill(transition.keyring));
-      this.told.push(...transition.notices.map(({ reason }) => reason));
+      this.#hear(transition.notices);
       return true;
     }
     if (discard === undefined) return false;
     this.former = this.former.filter((ring) => ring !== discard.keyring);
     return true;
+  }
+
+  #hear(notices: readonly Notice[]): void {
+    this.told.push(...notices.map(({ reason }) => reason));
+    this.heard = notices.at(-1)?.message ?? this.heard;
+  }
+
+  /** The keyring. @throws Error when there is none. */
+  get keys(): Keyring {
+    if (this.ring === undefined) throw new Error('there is no keyring');
+    return this.ring;
+  }
+
+  /** A condition as the plan reports it now. @throws Error when it does not. */
+  condition(type: string): ReportedCondition {
+    const found = this.plan().report?.conditions.find((candidate) => candidate.type === type);
+    if (found === undefined) throw new Error(`no condition ${type}`);
+    return found;
   }
 
   #write(ring: Keyring): void {
