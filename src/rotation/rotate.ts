@@ -1,5 +1,5 @@
 import { formatDuration } from '../api/duration.ts';
-import type { RotationTrigger } from '../keys/keyring.ts';
+import type { Keyring, RotationTrigger } from '../keys/keyring.ts';
 import { restoreFromBackup } from './backup.ts';
 import { priceOfCompromise, priceOfForce } from './force.ts';
 import { gate, roomAt } from './gate.ts';
@@ -114,7 +114,7 @@ function rollBackOnRequest(situation: Situation, request: PendingRequest): Trans
         reason: 'RolledBack',
         message: `${short(target.kid)} signs again, ${fateOf(from, draft, stamp)}`,
       },
-      ...revokedByRequest(request),
+      ...revokedByRequest(ring, request),
     ],
   };
 }
@@ -124,9 +124,7 @@ function revokeAlready(situation: Situation, request: PendingRequest): Transitio
   const { ring } = situation;
   const { rotate, rollback, revoke: asked, number, ids } = request;
   const turns = rotate || rollback === true;
-  const kids = asked.filter(
-    (kid) => kid !== currentKey(ring).kid && ring.keys.some((key) => key.kid === kid),
-  );
+  const kids = asked.filter((kid) => kid !== currentKey(ring).kid && isIn(ring, kid));
   if (turns && kids.length === 0) return undefined;
   return {
     kind: 'Revoke',
@@ -135,7 +133,7 @@ function revokeAlready(situation: Situation, request: PendingRequest): Transitio
       requests: turns ? ring.requests : remember(ring.requests, number, ids),
     },
     confirm: true,
-    notices: revokedByRequest({ ...request, revoke: kids }),
+    notices: revokedByRequest(ring, { ...request, revoke: kids }),
   };
 }
 
@@ -159,7 +157,7 @@ function rotated(situation: Situation, cause: Cause, told?: Notice): Transition 
     notices: [
       { type: 'Normal', reason: 'Rotated', message },
       ...(told === undefined ? [] : [told]),
-      ...(request === undefined ? [] : revokedByRequest(request)),
+      ...(request === undefined ? [] : revokedByRequest(ring, request)),
     ],
   };
 }
@@ -197,10 +195,16 @@ function fateOf(kid: string, draft: KeyringDraft, stamp: number): string {
   return `${short(kid)} verifies until ${at(key.revokeAt)} (${left})`;
 }
 
-function revokedByRequest({ revoke: kids, asked }: PendingRequest): Notice[] {
+function revokedByRequest(ring: Keyring, { revoke, asked }: PendingRequest): Notice[] {
+  const kids = revoke.filter((kid) => isIn(ring, kid));
   if (kids.length === 0) return [];
   const message =
     `${kids.join(', ')} left everything that is published, as asked by ${asked.join(' ')}: tokens ` +
     'signed with it are refused as soon as verifiers refetch';
   return [{ type: 'Warning', reason: 'KeyRevoked', message }];
+}
+
+/** A key may have gone by itself while its revocation waited. */
+function isIn(ring: Keyring, kid: string): boolean {
+  return ring.keys.some((key) => key.kid === kid);
 }
