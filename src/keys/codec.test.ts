@@ -20,6 +20,7 @@ const instant = fc.integer({ min: 0, max: Date.UTC(9999, 11, 31) });
 const duration = fc.nat(400 * 24 * 3_600_000);
 const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/);
 const absent: { requiredKeys: [] } = { requiredKeys: [] };
+const TRIGGERS = ['Request', 'Force', 'Compromised', 'Rollback', 'Schedule', 'Age'] as const;
 const times = { publishedAt: instant, promotedAt: instant, demotedAt: instant };
 
 let pool: readonly KeyMaterial[];
@@ -43,7 +44,12 @@ function keyIn(state: SigningKey['state'], material: KeyMaterial): fc.Arbitrary<
 
 function revokedKey({ kid, algorithm, fingerprint, notAfter }: KeyMaterial) {
   const may = fc.record(
-    { ...times, fingerprint: fc.constant(fingerprint), notAfter: fc.constant(notAfter) },
+    {
+      ...times,
+      revokedEverywhereAt: instant,
+      fingerprint: fc.constant(fingerprint),
+      notAfter: fc.constant(notAfter),
+    },
     absent,
   );
   return fc
@@ -77,7 +83,7 @@ function anyRing(): fc.Arbitrary<Keyring> {
       }),
     });
     const kid = fc.constantFrom(...pool.map((material) => material.kid));
-    const trigger = fc.constantFrom('Request' as const, 'Schedule' as const, 'Age' as const);
+    const trigger = fc.constantFrom(...TRIGGERS);
     const lastRotation = fc.record(
       { at: instant, trigger, from: kid, to: kid, request: fc.string() },
       { requiredKeys: ['at', 'trigger', 'from', 'to'] },
@@ -97,6 +103,15 @@ test('every ring comes back as it was, and is written the same each time', SLOW,
     }),
     { numRuns: 30 },
   );
+});
+
+test('a ring of format version 1 is read, and written as version 2 with the next change', async () => {
+  const ring = await aKeyring().previous(1).revoked(1).build();
+  const entries = encodeKeyring(ring);
+  const text = entries['keyring.json'] ?? '';
+  const older = { ...entries, 'keyring.json': text.replace('"format": 2', '"format": 1') };
+  expect(revealed(decodeKeyring(older))).toEqual(revealed(ring));
+  expect(encodeKeyring(decodeKeyring(older))).toEqual(entries);
 });
 
 test('I12: keyring.json and the certificates hold nothing of a private key', SLOW, () => {

@@ -69,7 +69,12 @@ const DOCUMENT_DAMAGE: readonly Case[] = [
     'FormatUnknown',
     /a newer Signet: upgrade the controller/,
   ],
-  ['the format is a text', put('1', 'format'), 'FieldInvalid', /keyring\.format is not one of 1, 2;/],
+  [
+    'the format is a text',
+    put('1', 'format'),
+    'FieldInvalid',
+    /keyring\.format is not one of 1, 2;/,
+  ],
   [
     'the format is odd',
     put({ valueOf: 1, toString: 1 }, 'format'),

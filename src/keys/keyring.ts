@@ -75,13 +75,7 @@ export interface KeyringOwner {
 }
 
 /** What started a rotation. */
-export type RotationTrigger =
-  | 'Request'
-  | 'Force'
-  | 'Compromised'
-  | 'Rollback'
-  | 'Schedule'
-  | 'Age';
+export type RotationTrigger = 'Request' | 'Force' | 'Compromised' | 'Rollback' | 'Schedule' | 'Age';
 
 export interface LastRotation {
   readonly at: Instant;
