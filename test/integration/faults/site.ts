@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { SECOND } from '../../../src/api/constants.ts';
 import type { SigningKeySetSpec } from '../../../src/api/signingkeyset.generated.ts';
 import { paths } from '../../../src/controller/objects.ts';
 import type { Kube } from '../../../src/kube/client.ts';
@@ -50,7 +51,7 @@ export class Site extends Admin {
   readonly plane: ControlPlane;
   readonly stack: Stack;
   readonly traffic: Traffic;
-  readonly ledger = new Ledger();
+  readonly ledger = new Ledger(P * SECOND);
   readonly #followed = new Set<TenantSet>();
 
   private constructor(plane: ControlPlane, stack: Stack, kube: Kube, traffic: Traffic) {

@@ -2,8 +2,14 @@ import type { RefusedToken, Tally } from './messages.ts';
 
 /** What may be refused, and what may not be accepted, because somebody asked for it. */
 export class Ledger {
+  readonly #propagationDelay: number;
   readonly #revoked = new Map<string, { readonly from: number; readonly everywhere: number }>();
   readonly #forced = new Map<string, number>();
+
+  /** @param propagationDelay - P, in milliseconds: verifiers whose keys are older are promised nothing. */
+  constructor(propagationDelay: number) {
+    this.#propagationDelay = propagationDelay;
+  }
 
   /**
    * A key was revoked by request.
@@ -22,9 +28,10 @@ export class Ledger {
 
   /** The refusals that break the promise (I1). */
   wronglyRefused({ refused }: Pick<Tally, 'refused'>): readonly RefusedToken[] {
-    return refused.filter(({ kid, at }) => {
+    return refused.filter(({ kid, at, keysOf }) => {
       const { from = Number.POSITIVE_INFINITY } = this.#revoked.get(kid) ?? {};
-      return at < from && at >= (this.#forced.get(kid) ?? 0);
+      const isPromised = at - keysOf <= this.#propagationDelay;
+      return isPromised && at < from && at >= (this.#forced.get(kid) ?? 0);
     });
   }
 

@@ -1,0 +1,158 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { SECOND } from '../../src/api/constants.ts';
+import { paths } from '../../src/controller/objects.ts';
+import type { Kube } from '../../src/kube/client.ts';
+import { ApiError } from '../../src/kube/errors.ts';
+import type { Ledger } from '../support/traffic/ledger.ts';
+import { type FleetSet, listSets } from './fleet.ts';
+import type { Random } from './random.ts';
+
+interface Request {
+  readonly annotation: string;
+  readonly value: string;
+  /** How often of a hundred times it is asked for. */
+  readonly weight: number;
+  /** The states of the keys that it takes away. */
+  readonly takes: readonly string[];
+}
+
+const ROTATE: Request = { annotation: 'rotate', value: 'now', weight: 80, takes: [] };
+const REQUESTS: readonly Request[] = [
+  ROTATE,
+  { annotation: 'revoke', value: 'previous', weight: 8, takes: ['previous'] },
+  { annotation: 'rollback', value: 'now', weight: 5, takes: [] },
+  { annotation: 'rotate', value: 'force', weight: 4, takes: [] },
+  {
+    annotation: 'rotate',
+    value: 'compromised',
+    weight: 3,
+    takes: ['current', 'next', 'previous'],
+  },
+];
+const LOOK_EVERY = SECOND;
+/** Between a rotation and the next request, in milliseconds. */
+const PAUSE = { least: 2 * SECOND, most: 10 * SECOND };
+/** When everybody knows of a change, in milliseconds: max-age, a mount, and a busy machine. */
+const UNTIL_ALL_KNOW = 5 * SECOND;
+/** A request that was lost with its set is asked for again. */
+const PATIENCE = 60 * SECOND;
+
+/** A request that takes keys away, until it is known when they were gone everywhere. */
+interface Revocation {
+  readonly kids: readonly string[];
+  readonly askedAt: number;
+}
+
+interface Progress {
+  nextAt: number;
+  /** As JSON, to see that it is another one. */
+  lastRotation: string;
+  revocation?: Revocation | undefined;
+}
+
+/** Asks all sets for rotations all the time, and keeps the books on what that entitles to. */
+export class Rotations {
+  /** How many there were. */
+  count = 0;
+  readonly #kube: Kube;
+  readonly #ledger: Ledger;
+  readonly #random: Random;
+  readonly #progress = new Map<string, Progress>();
+  #asking = true;
+  #lastOutage = 0;
+
+  constructor(kube: Kube, ledger: Ledger, random: Random) {
+    this.#kube = kube;
+    this.#ledger = ledger;
+    this.#random = random;
+  }
+
+  /** From now on nothing is asked for; what happens is seen. */
+  rest(): void {
+    this.#asking = false;
+  }
+
+  /** Gateways do not see what is published. @param at - Unix ms; infinite: until further notice. */
+  outage(at: number): void {
+    this.#lastOutage = at;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        for (const set of await listSets(this.#kube)) await this.#look(set);
+      } catch (error) {
+        // The API server is one of those that are hurt.
+        if (!(error instanceof ApiError)) throw error;
+      }
+      await delay(LOOK_EVERY);
+    }
+  }
+
+  async #look(set: FleetSet): Promise<void> {
+    const progress = this.#progressOf(set);
+    const { lastRotation, current = '', keys = [] } = set.status ?? {};
+    const told = JSON.stringify(lastRotation ?? '');
+    if (lastRotation !== undefined && told !== progress.lastRotation) {
+      this.count += 1;
+      progress.lastRotation = told;
+      progress.nextAt = Date.now() + this.#random.between(PAUSE.least, PAUSE.most);
+      const isHasty = ['Force', 'Compromised'].includes(lastRotation.trigger);
+      const signs = keys.find(({ kid }) => kid.startsWith(current))?.kid ?? '';
+      if (isHasty) this.#ledger.forced(signs, Date.now() + UNTIL_ALL_KNOW);
+    }
+    if (progress.revocation !== undefined) this.#account(set, progress, progress.revocation);
+    const pending = set.status?.conditions?.find(({ type }) => type === 'RotationPending');
+    const isFree = pending?.status === 'False' || Date.now() > progress.nextAt + PATIENCE;
+    if (this.#asking && isFree && Date.now() >= progress.nextAt) await this.#ask(set, progress);
+  }
+
+  #progressOf({ metadata, status }: FleetSet): Progress {
+    const known = this.#progress.get(metadata.name);
+    if (known !== undefined) return known;
+    const nextAt = Date.now() + this.#random.between(0, PAUSE.most);
+    const begun = { nextAt, lastRotation: JSON.stringify(status?.lastRotation ?? '') };
+    this.#progress.set(metadata.name, begun);
+    return begun;
+  }
+
+  async #ask({ metadata, status }: FleetSet, progress: Progress): Promise<void> {
+    const { annotation, value, takes } = this.#choose();
+    const askedAt = Date.now();
+    const { namespace, name } = metadata;
+    const keys = status?.keys ?? [];
+    const kids = keys.filter(({ state }) => takes.includes(state)).map(({ kid }) => kid);
+    if (kids.length > 0) {
+      // Until it is carried out everywhere nobody can say which of both is right.
+      for (const kid of kids) this.#ledger.revoked(kid, askedAt, Number.POSITIVE_INFINITY);
+      progress.revocation = { kids, askedAt };
+    }
+    progress.nextAt = askedAt + PATIENCE;
+    const body = { metadata: { annotations: { [annotation]: value } } };
+    await this.#kube.request('PATCH', paths.set(namespace, name), { body });
+    if (takes.includes('previous') && !takes.includes('current')) {
+      progress.nextAt = askedAt + this.#random.between(PAUSE.least, PAUSE.most);
+    }
+  }
+
+  #choose(): Request {
+    let left = this.#random.between(0, 100);
+    for (const request of REQUESTS) {
+      left -= request.weight;
+      if (left < 0) return request;
+    }
+    return ROTATE;
+  }
+
+  /** Once the set says since when they are gone everywhere, none of them may verify any more. */
+  #account({ status }: FleetSet, progress: Progress, { kids, askedAt }: Revocation): void {
+    const keys = (status?.keys ?? []).filter(({ kid }) => kids.includes(kid));
+    const gone = keys.map(({ revokedEverywhereAt }) => Date.parse(revokedEverywhereAt ?? ''));
+    const everywhere = Math.max(...gone) + UNTIL_ALL_KNOW;
+    if (keys.length > 0 && !Number.isFinite(everywhere)) return;
+    progress.revocation = undefined;
+    // Those that are listed no more went together with the others, or long ago.
+    if (keys.length === 0 || this.#lastOutage > askedAt) return;
+    for (const kid of kids) this.#ledger.revoked(kid, askedAt, everywhere);
+  }
+}
