@@ -19,7 +19,7 @@ import { RestartableWatch } from './restartable-watch.ts';
 import { createReviewer } from './reviewer.ts';
 
 /** So many Secrets are read at once: a whole list of them would stay in memory as garbage. */
-const PAGE = 50;
+const PAGE = 20;
 
 export interface IssuerOptions {
   readonly kube: Kube;
