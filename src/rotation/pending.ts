@@ -60,7 +60,8 @@ export function readPending(set: Annotated, ring: Keyring): PendingState {
  * @returns undefined for what is not a request of this set.
  */
 export function pendingWithoutKeys({ uid, annotations }: Annotated): PendingRequest | undefined {
-  const request = parsePending(annotations[PENDING_ANNOTATION] ?? '');
+  const text = annotations[PENDING_ANNOTATION];
+  const request = text === undefined ? undefined : parsePending(text);
   return request?.uid === uid ? request : undefined;
 }
 

@@ -98,8 +98,8 @@ export interface Backup {
 
 /**
  * Two readings of one clock, Unix milliseconds. They differ only after a jump, so that a jump never
- * shortens a wait (I16). A process starts to count when its clock first agrees with the API server's:
- * counted from a wrong one, `stamp` would be wrong for as long as it runs.
+ * shortens a wait (I16). Both start anew when the wall clock agrees with the API server's after it had
+ * not: else a process that began with a wrong one would wait too long for as long as it runs.
  */
 export interface Time {
   /** The earlier of wall clock and start + monotonic elapsed: what deadlines are compared with. */

@@ -10,6 +10,7 @@ export const DRIFT = 1_000;
  */
 export class ControllerClock {
   #offset = 0;
+  #wasSkewed = false;
   #startedAt: Instant;
   #startedAs: Instant;
 
@@ -36,11 +37,14 @@ export class ControllerClock {
     this.#startedAs = truth + this.#offset;
   }
 
-  /** A process that starts with a wrong clock counts from the first moment at which it is right. */
+  /**
+   * The clocks agree again after they had not: time goes on from what the wall clock says, or else
+   * a process that began with a wrong one would be wrong for as long as it runs.
+   */
   notice(truth: Instant, allowed: number): void {
-    const isRight = this.skew(allowed) === undefined;
-    if (isRight && Math.abs(this.#startedAs - this.#startedAt) > allowed)
-      this.restart(truth, allowed);
+    const isSkewed = this.skew(allowed) !== undefined;
+    if (this.#wasSkewed && !isSkewed) this.restart(truth, allowed);
+    this.#wasSkewed = isSkewed;
   }
 
   read(truth: Instant): Time {
