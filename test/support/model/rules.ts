@@ -162,7 +162,10 @@ export class Rules {
 
   #remember({ after, before, transition, truth }: Written): void {
     const next = nextKey(after);
-    const promised = Math.max(this.#promisedDelay.get(next.kid) ?? 0, after.propagationDelay);
+    const isRestored = transition.kind === 'RestoreFromBackup';
+    // What was promised after the backup was made is lost with it.
+    const known = isRestored ? next.propagationDelay : (this.#promisedDelay.get(next.kid) ?? 0);
+    const promised = Math.max(known, after.propagationDelay);
     if (after.retiredAt === undefined) this.#promisedDelay.set(next.kid, promised);
     for (const { kid, publishedAt, propagationDelay } of after.keys) {
       if (publishedAt === undefined) this.#publishedAt.delete(kid);
@@ -173,7 +176,7 @@ export class Rules {
     }
     const { kid, promotedAt = 0 } = currentKey(after);
     // The age of a key counts on where it comes from a backup.
-    if (transition.kind === 'RestoreFromBackup') this.#promotedAt = promotedAt;
+    if (isRestored) this.#promotedAt = promotedAt;
     else if (before === undefined || currentKey(before).kid !== kid) this.#promotedAt = truth;
   }
 }
