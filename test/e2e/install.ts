@@ -65,12 +65,12 @@ export async function uninstall({ site }: Life): Promise<void> {
   const commands = stdout.split('To remove all of it afterwards')[1]?.match(/^ {2}kubectl .+$/gm);
   await site.helm(['uninstall', RELEASE, '-n', OPERATOR, '--wait']);
   for (const command of commands ?? []) await site.kubectl(command.trim().split(' ').slice(1));
-  assert.equal(commands?.length, 3);
-  const left = ['get', 'secrets,leases', '-n', OPERATOR, '-o', 'name'];
+  assert.equal(commands?.length, 5);
+  const left = ['get', 'secrets,leases,configmaps', '-A', '-o', 'name'];
   await soon(async () => {
     const names = (await site.kubectl(left)).stdout.split('\n');
     assert.deepEqual(
-      names.filter((name) => /sks-|signet-(ca|issuer)/.test(name)),
+      names.filter((name) => /\/(sks-|signet-|login-verification)/.test(name)),
       [],
     );
   });
