@@ -6,13 +6,11 @@ import {
   pendingWithoutKeys,
 } from '../../../src/rotation/pending.ts';
 import { type Plan, plan } from '../../../src/rotation/plan.ts';
-import type { Intake } from '../../../src/rotation/requests.ts';
 import {
   currentKey,
   type Observed,
   type ObservedSet,
   type Policy,
-  previousKeys,
   type Transition,
 } from '../../../src/rotation/situation.ts';
 import { fill, POLICY, START } from '../situations.ts';
@@ -22,6 +20,7 @@ import { Issuers } from './issuers.ts';
 import { Rules } from './rules.ts';
 import { Verifiers } from './verifiers.ts';
 import { hold } from './violation.ts';
+import { checkEvidence, checkIntake, checkReport, givenUp, isUnheralded } from './witness.ts';
 
 export type Decide = typeof plan;
 
@@ -218,7 +217,7 @@ export class Universe {
   #step(): boolean {
     const { intake, transition, discard, report, recheckAt } = this.#plan();
     if (intake !== undefined) {
-      this.#checkIntake(intake);
+      checkIntake(intake, this.set, this.secret);
       this.#write(() => this.annotate(intake.annotations), intake.notices);
       return true;
     }
@@ -251,7 +250,7 @@ export class Universe {
   #store(transition: Transition, after: Keyring): void {
     const before = this.#beforeOf(after);
     const pending = this.#pending(after);
-    this.#giveUp(transition, before, after, pending);
+    this.verifiers.giveUp(givenUp(transition, before, after, pending));
     const isOwn = after.owner.uid === this.set?.uid;
     if (isOwn) {
       this.secret = after;
@@ -261,7 +260,9 @@ export class Universe {
       this.#former = this.#former.map((old) => (old.owner.uid === after.owner.uid ? after : old));
     }
     this.verifiers.learn(after);
-    this.#excuse(transition, before, after);
+    const { kid } = currentKey(after);
+    const isNew = before?.keys.every((key) => key.kid !== kid) ?? true;
+    if (isNew && isUnheralded(transition)) this.#rules.force(kid);
     this.#rules.check({
       ...{ transition, before, after, pending },
       policy: this.policy,
@@ -270,7 +271,8 @@ export class Universe {
       truth: this.now,
     });
     this.issuers.follow(this.newest, this.isDamaged, this.now);
-    this.#checkEvidence(before, after);
+    const served = this.issuers.served(this.now);
+    checkEvidence(before, after, [...served, ...this.configMaps.contents()]);
   }
 
   #beforeOf({ owner }: Keyring): Keyring | undefined {
@@ -282,68 +284,8 @@ export class Universe {
     return this.set?.uid === owner.uid ? pendingWithoutKeys(this.set) : undefined;
   }
 
-  /** What was asked for is given up: by whom, {@link #checkIntake} has seen to. */
-  #giveUp(
-    { kind }: Transition,
-    before: Keyring | undefined,
-    after: Keyring,
-    pending: PendingRequest | undefined,
-  ): void {
-    const gone = (before?.keys ?? [])
-      .map(({ kid }) => kid)
-      .filter((kid) => after.keys.every((key) => key.kid !== kid));
-    const isAll = kind === 'RestoreFromBackup' || pending?.haste === 'compromised';
-    this.verifiers.giveUp(isAll ? gone : gone.filter((kid) => pending?.revoke.includes(kid)));
-  }
-
   #giveUpAll(ring: Keyring): void {
     this.verifiers.giveUp(ring.keys.map(({ kid }) => kid));
-  }
-
-  /** Keys that nobody could wait for: after a loss, and from a backup. */
-  #excuse({ kind, notices }: Transition, before: Keyring | undefined, after: Keyring): void {
-    const isLoss = kind === 'Create' && notices.some(({ reason }) => reason === 'KeysLost');
-    if (!isLoss && kind !== 'RestoreFromBackup') return;
-    const { kid } = currentKey(after);
-    if (before?.keys.every((key) => key.kid !== kid) ?? true) this.#rules.force(kid);
-  }
-
-  /** What is written down as seen everywhere is everywhere (design section 2). */
-  #checkEvidence(before: Keyring | undefined, after: Keyring): void {
-    const served = this.issuers.served(this.now);
-    const everywhere = [...served, ...this.configMaps.contents()];
-    for (const { kid, publishedAt } of after.keys) {
-      const was = before?.keys.find((key) => key.kid === kid);
-      if (publishedAt === undefined || was === undefined || was.publishedAt !== undefined) continue;
-      const has = everywhere.every(({ keys }) => keys.some((key) => key.kid === kid));
-      hold('evidence', has, 'publishedAt of a key that somebody does not publish');
-    }
-    for (const { kid, revokedEverywhereAt } of after.revoked) {
-      const was = before?.revoked.find((key) => key.kid === kid);
-      if (revokedEverywhereAt === undefined || was?.revokedEverywhereAt !== undefined) continue;
-      const has = everywhere.some(({ keys }) => keys.some((key) => key.kid === kid));
-      hold('I6', !has, 'revokedEverywhereAt of a key that somebody publishes');
-    }
-  }
-
-  /** Nothing is taken that nobody typed. */
-  #checkIntake({ taken }: Intake): void {
-    if (taken === undefined || this.set === undefined) return;
-    const { annotations } = this.set;
-    const waiting = pendingWithoutKeys(this.set);
-    const typed = (verb: string) =>
-      [annotations[verb], annotations[`signet.dev/${verb}`]].filter((value) => value !== undefined);
-    const ring = this.secret;
-    const previous = ring === undefined ? [] : previousKeys(ring).map(({ kid }) => kid);
-    const revoked = typed('revoke').flatMap((value) => (value === 'previous' ? previous : [value]));
-    const may = new Set([...revoked, ...(waiting?.revoke ?? [])]);
-    const stray = taken.revoke.find((kid) => !may.has(kid));
-    hold('I5', stray === undefined, 'takes a revocation that nobody asked for');
-    const { haste } = taken;
-    const isAsked =
-      haste === undefined || waiting?.haste === haste || typed('rotate').includes(haste);
-    hold('I3', isAsked, 'takes a haste that nobody asked for');
-    hold('I9', !(taken.rotate && taken.rollback === true), 'takes rotation and rollback together');
   }
 
   #discard(ring: Keyring): void {
@@ -355,25 +297,12 @@ export class Universe {
     if (report === undefined || this.set === undefined) return;
     const kids = (report.keys ?? []).map(({ kid }) => kid);
     const ready = report.conditions.find(({ type }) => type === 'Ready')?.reason;
-    const ring = this.isDamaged ? undefined : this.secret;
-    const known = [...(ring?.keys ?? []), ...(ring?.revoked ?? [])];
-    const stranger = kids.find((kid) => known.every((key) => key.kid !== kid));
-    hold('I11', stranger === undefined, 'status names a key that is not in the Secret');
-    this.#checkForced(report, ring);
+    checkReport(report, this.isDamaged ? undefined : this.secret);
     this.set = {
       ...this.set,
       reportedKids: kids,
       ...(ready === undefined ? {} : { reportedReady: ready }),
     };
-  }
-
-  /** I17: until another key signs, a condition tells of a rotation that did not wait. */
-  #checkForced(report: NonNullable<Plan['report']>, ring: Keyring | undefined): void {
-    const trigger = ring?.lastRotation?.trigger;
-    if (trigger !== 'Force' && trigger !== 'Compromised') return;
-    const pending = report.conditions.find(({ type }) => type === 'RotationPending');
-    const isAtRest = pending?.reason === 'NoRequest';
-    hold('I17', !isAtRest, 'no condition tells of the rotation by force');
   }
 
   /** Whether a request waits. */

@@ -1,0 +1,89 @@
+import type { Keyring } from '../../../src/keys/keyring.ts';
+import { type PendingRequest, pendingWithoutKeys } from '../../../src/rotation/pending.ts';
+import type { Intake } from '../../../src/rotation/requests.ts';
+import {
+  type ObservedSet,
+  previousKeys,
+  type Transition,
+} from '../../../src/rotation/situation.ts';
+import type { Report } from '../../../src/rotation/status.ts';
+import { hold } from './violation.ts';
+
+/** Nothing is taken that nobody typed. */
+export function checkIntake(
+  { taken }: Intake,
+  set: ObservedSet | undefined,
+  ring: Keyring | undefined,
+): void {
+  if (taken === undefined || set === undefined) return;
+  const waiting = pendingWithoutKeys(set);
+  const typed = (verb: string) =>
+    [set.annotations[verb], set.annotations[`signet.dev/${verb}`]].filter(Boolean);
+  const previous = ring === undefined ? [] : previousKeys(ring).map(({ kid }) => kid);
+  const revoked = typed('revoke').flatMap((value) => (value === 'previous' ? previous : [value]));
+  const may = new Set([...revoked, ...(waiting?.revoke ?? [])]);
+  const stray = taken.revoke.find((kid) => !may.has(kid));
+  hold('I5', stray === undefined, 'takes a revocation that nobody asked for');
+  const { haste } = taken;
+  const isAsked =
+    haste === undefined || waiting?.haste === haste || typed('rotate').includes(haste);
+  hold('I3', isAsked, 'takes a haste that nobody asked for');
+  hold('I9', !(taken.rotate && taken.rollback === true), 'takes rotation and rollback together');
+}
+
+/** The keys that leave because somebody asked for it, or took a backup that lacks them. */
+export function givenUp(
+  { kind }: Transition,
+  before: Keyring | undefined,
+  after: Keyring,
+  pending: PendingRequest | undefined,
+): string[] {
+  const gone = (before?.keys ?? []).map(({ kid }) => kid).filter((kid) => !has(after, kid));
+  const isAll = kind === 'RestoreFromBackup' || pending?.haste === 'compromised';
+  return isAll ? gone : gone.filter((kid) => pending?.revoke.includes(kid));
+}
+
+/** Whether a key begins to sign that nobody could wait for: after a loss, and from a backup. */
+export function isUnheralded({ kind, notices }: Transition): boolean {
+  const isLoss = kind === 'Create' && notices.some(({ reason }) => reason === 'KeysLost');
+  return isLoss || kind === 'RestoreFromBackup';
+}
+
+/**
+ * What is written down as seen everywhere is everywhere (design section 2).
+ *
+ * @param everywhere what is served and mounted at this moment.
+ */
+export function checkEvidence(
+  before: Keyring | undefined,
+  after: Keyring,
+  everywhere: readonly Keyring[],
+): void {
+  for (const { kid, publishedAt } of after.keys) {
+    const was = before?.keys.find((key) => key.kid === kid);
+    if (publishedAt === undefined || was === undefined || was.publishedAt !== undefined) continue;
+    const isThere = everywhere.every((ring) => has(ring, kid));
+    hold('evidence', isThere, 'publishedAt of a key that somebody does not publish');
+  }
+  for (const { kid, revokedEverywhereAt } of after.revoked) {
+    const was = before?.revoked.find((key) => key.kid === kid);
+    if (revokedEverywhereAt === undefined || was?.revokedEverywhereAt !== undefined) continue;
+    const isThere = everywhere.some((ring) => has(ring, kid));
+    hold('I6', !isThere, 'revokedEverywhereAt of a key that somebody publishes');
+  }
+}
+
+/** Status names what is in the Secret (I11), and a rotation that did not wait (I17). */
+export function checkReport({ keys = [], conditions }: Report, ring: Keyring | undefined): void {
+  const known = [...(ring?.keys ?? []), ...(ring?.revoked ?? [])].map(({ kid }) => kid);
+  const stranger = keys.find(({ kid }) => !known.includes(kid));
+  hold('I11', stranger === undefined, 'status names a key that is not in the Secret');
+  const trigger = ring?.lastRotation?.trigger;
+  if (trigger !== 'Force' && trigger !== 'Compromised') return;
+  const pending = conditions.find(({ type }) => type === 'RotationPending');
+  hold('I17', pending?.reason !== 'NoRequest', 'no condition tells of the rotation by force');
+}
+
+function has({ keys }: Keyring, kid: string): boolean {
+  return keys.some((key) => key.kid === kid);
+}
