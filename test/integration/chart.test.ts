@@ -86,10 +86,8 @@ const PERMISSIONS = [
 
 const FOR_PEOPLE = [
   'ClusterRole signet-viewer: signet.dev signingkeysets: get list watch',
-  'ClusterRole signet-rotator: signet.dev signingkeysets: get list watch',
-  'ClusterRole signet-rotator: signet.dev signingkeysets: patch update',
-  'ClusterRole signet-editor: signet.dev signingkeysets: get list watch',
-  'ClusterRole signet-editor: signet.dev signingkeysets: create patch update delete',
+  'ClusterRole signet-rotator: signet.dev signingkeysets: get list watch patch',
+  'ClusterRole signet-editor: signet.dev signingkeysets: get list watch create patch update delete',
   'ClusterRole signet-editor: signet.dev signingkeysets/spec signingkeysets/force: update',
   'ClusterRole signet-token-requester: signet.dev signingkeysets/token: create',
   'ClusterRole signet-claims-signer: signet.dev signingkeysets/claims: create',
