@@ -1,3 +1,4 @@
+# For any processor that the base image is there for: what is copied into it is the same for all.
 FROM node:26-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
@@ -13,6 +14,7 @@ ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Signet" \
       org.opencontainers.image.description="Rotates signing keys without breaking a single verifier" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="node:26-bookworm-slim" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # What installs software has no business beside private keys.
