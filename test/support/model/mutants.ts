@@ -1,4 +1,5 @@
-import { plan } from '../../../src/rotation/plan.ts';
+import { PENDING_ANNOTATION } from '../../../src/api/constants.ts';
+import { type Plan, plan } from '../../../src/rotation/plan.ts';
 import type { KeyringDraft, Notice, Transition } from '../../../src/rotation/situation.ts';
 import { isMade } from '../../../src/rotation/transitions.ts';
 import type { Decide } from './universe.ts';
@@ -79,7 +80,47 @@ function restored(originals: readonly Key[]): (key: Key) => Key {
   };
 }
 
+/** Changes anything of a plan. */
+function saying(
+  what: string,
+  rules: string,
+  change: (made: Plan, ...seen: Parameters<Decide>) => Plan,
+): Mutant {
+  return { what, rules: rules.split(' '), decide: (...seen) => change(plan(...seen), ...seen) };
+}
+
 export const MUTANTS: readonly Mutant[] = [
+  saying('a request that is taken does not wait', 'I9', ({ intake, ...made }) =>
+    intake === undefined
+      ? made
+      : {
+          ...made,
+          intake: { ...intake, annotations: { ...intake.annotations, [PENDING_ANNOTATION]: null } },
+        },
+  ),
+  saying('a refusal is not told', 'I9', ({ intake, ...made }) =>
+    intake === undefined ? made : { ...made, intake: { ...intake, notices: [] } },
+  ),
+  saying('status names a key that is not there', 'I11', ({ report, ...made }) =>
+    report?.keys === undefined
+      ? { ...made, ...(report === undefined ? {} : { report }) }
+      : { ...made, report: { ...report, keys: report.keys.map((key) => ({ ...key, kid: 'x' })) } },
+  ),
+  saying('the same is written for ever', 'I20', (made, { keyring, set }) =>
+    made.report === undefined || keyring === undefined || set === undefined
+      ? made
+      : { transition: { kind: 'Publish', keyring, confirm: false, notices: [] } },
+  ),
+  writing('a previous key signs again by itself', 'I7', ['Promote'], (transition) => {
+    const { keys } = transition.keyring;
+    const newest = keys.find(({ state }) => state === 'previous');
+    const swapped = { current: 'previous', previous: 'current', next: 'next' } as const;
+    return withKeys(transition, (key) =>
+      isMade(key) && newest !== undefined && (key === newest || key.state === 'current')
+        ? { ...key, state: swapped[key.state] }
+        : key,
+    );
+  }),
   pretending('the gate is ignored', 'I3 I1', (key) => ({ ...key, inFirstJwks: true })),
   pretending('P is not waited for to the end', 'I3 I1', ({ publishedAt, ...key }) =>
     publishedAt === undefined

@@ -1,5 +1,10 @@
+import { PENDING_ANNOTATION, REFUSED_ANNOTATION } from '../../../src/api/constants.ts';
 import type { Keyring } from '../../../src/keys/keyring.ts';
-import { type PendingRequest, pendingWithoutKeys } from '../../../src/rotation/pending.ts';
+import {
+  formatPending,
+  type PendingRequest,
+  pendingWithoutKeys,
+} from '../../../src/rotation/pending.ts';
 import type { Intake } from '../../../src/rotation/requests.ts';
 import {
   type ObservedSet,
@@ -9,14 +14,17 @@ import {
 import type { Report } from '../../../src/rotation/status.ts';
 import { hold } from './violation.ts';
 
-/** Nothing is taken that nobody typed. */
+/** Nothing is taken that nobody typed, and nothing that was is dropped without a word. */
 export function checkIntake(
-  { taken }: Intake,
+  intake: Intake,
   set: ObservedSet | undefined,
   ring: Keyring | undefined,
 ): void {
-  if (taken === undefined || set === undefined) return;
+  if (set === undefined) return;
   const waiting = pendingWithoutKeys(set);
+  checkKept(intake, waiting, ring);
+  const { taken } = intake;
+  if (taken === undefined) return;
   const typed = (verb: string) =>
     [set.annotations[verb], set.annotations[`signet.dev/${verb}`]].filter(Boolean);
   const previous = ring === undefined ? [] : previousKeys(ring).map(({ kid }) => kid);
@@ -29,6 +37,24 @@ export function checkIntake(
     haste === undefined || waiting?.haste === haste || typed('rotate').includes(haste);
   hold('I3', isAsked, 'takes a haste that nobody asked for');
   hold('I9', !(taken.rotate && taken.rollback === true), 'takes rotation and rollback together');
+}
+
+/** I9: a request is left waiting, or was carried out, or whoever made it is told. */
+function checkKept(
+  { annotations, taken, notices }: Intake,
+  waiting: PendingRequest | undefined,
+  ring: Keyring | undefined,
+): void {
+  const left = annotations[PENDING_ANNOTATION];
+  const isWritten = taken === undefined || left === formatPending(taken);
+  hold('I9', isWritten, 'a request was taken and does not wait');
+  const isDone = (waiting?.number ?? 0) <= (ring?.requests.number ?? 0);
+  const isGone = left === null && waiting !== undefined && !isDone;
+  const isConsumed = Object.keys(annotations).some(
+    (name) => /^(signet\.dev\/)?r\w+$/.test(name) && name !== REFUSED_ANNOTATION,
+  );
+  const isSilent = taken === undefined && notices.length === 0;
+  hold('I9', !(isSilent && (isGone || isConsumed)), 'a request is dropped without a word');
 }
 
 /** The keys that leave because somebody asked for it, or took a backup that lacks them. */
