@@ -107,6 +107,7 @@ export class Store<T extends StoredObject> {
   /** A whole list as of a version: what is not in it, and not newer than it, is gone. */
   retain(listed: readonly Identified[], version: string): void {
     const keys = new Set(listed.map(keyOf));
+    for (const key of this.#skipped.keys()) if (!keys.has(key)) this.#skipped.delete(key);
     for (const [key, held] of this.#objects) {
       if (keys.has(key) || versionOf(held) > BigInt(version)) continue;
       this.#gone.set(uidOf(held), BigInt(version));
