@@ -77,6 +77,38 @@ describe('The chart', () => {
     );
   });
 
+  test('makes two replicas that nodes may be drained under, apart where that can be done', async () => {
+    const objects = await render();
+    expect(named(objects, 'Deployment', 'signet').spec).toMatchObject({
+      replicas: 2,
+      strategy: { rollingUpdate: { maxUnavailable: 0 } },
+      template: {
+        spec: {
+          topologySpreadConstraints: ['kubernetes.io/hostname', 'topology.kubernetes.io/zone'].map(
+            (topologyKey) => ({ topologyKey, whenUnsatisfiable: 'ScheduleAnyway' }),
+          ),
+        },
+      },
+    });
+    expect(named(objects, 'PodDisruptionBudget', 'signet').spec).toMatchObject({
+      maxUnavailable: 1,
+    });
+  });
+
+  test('restarts a container for a loop that is stuck, and for nothing that it waits for', async () => {
+    for (const { name, ...probes } of (await podSpec()).containers) {
+      const paths = ['startupProbe', 'livenessProbe', 'readinessProbe'].map((probe) => [
+        probe,
+        expect.objectContaining({
+          httpGet: expect.objectContaining({
+            path: probe === 'readinessProbe' ? '/readyz' : '/healthz',
+          }),
+        }),
+      ]);
+      expect({ name, ...probes }).toMatchObject(Object.fromEntries(paths));
+    }
+  });
+
   test('gives extraEnv to both containers, beside what the chart sets', async () => {
     const pod = await podSpec({ values: ['extraEnv[0].name=TZ', 'extraEnv[0].value=UTC'] });
     const names = pod.containers.map(({ env = [] }) => env.map(({ name }) => name));
