@@ -95,6 +95,7 @@ const restore = the.annotate({ 'signet.dev/restore': 'backup' });
 const stories = fc.constantFrom<readonly the.Happening[]>(
   [...rotation, ...rotation],
   [the.up, the.heal, the.clock(0), the.mend],
+  [the.clock(0), ...rotation, the.annotate({ rotate: 'now' }), the.clock(4 * MINUTE), ...rotation],
   [the.damage, restore],
   [the.backUp, ...rotation, the.damage, restore],
   [the.backUp, the.annotate({ revoke: '<next>' }), the.damage, restore, ...rotation, the.sign(0)],
