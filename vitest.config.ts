@@ -12,7 +12,7 @@ export default defineConfig({
             (folder) => `${folder}/**/*.test.ts`,
           ),
           // Tens of keyrings are made and checked in some; the machine may be busy.
-          testTimeout: 30_000,
+          testTimeout: 180_000,
         },
       },
       {
@@ -20,8 +20,9 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // Whoever waits for something says for how long; this is for what hangs.
+          testTimeout: 240_000,
+          hookTimeout: 180_000,
         },
       },
     ],

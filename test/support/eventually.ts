@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const POLL = 25;
 
 export interface EventuallyOptions {
-  /** Milliseconds; default 10 s. */
+  /** Milliseconds; default 30 s: the machine may be busy. */
   readonly timeout?: number;
   /** Milliseconds between two tries; default 25. */
   readonly interval?: number;
@@ -17,7 +17,7 @@ export interface EventuallyOptions {
  */
 export async function eventually<T>(
   probe: () => T | Promise<T>,
-  { timeout = 10_000, interval = POLL }: EventuallyOptions = {},
+  { timeout = 30_000, interval = POLL }: EventuallyOptions = {},
 ): Promise<Exclude<Awaited<T>, false>> {
   const deadline = performance.now() + timeout;
   for (;;) {

@@ -63,7 +63,7 @@ describe('a keyring', () => {
     expect(await look(before)).toMatchObject({ jwks: kids(before), signs: kids(before)[0] });
     await world.replace(after);
     const seen = async () => expect(await look(after)).toMatchObject({ signs: kids(after)[0] });
-    await eventually(seen, { timeout: 1_000 });
+    await eventually(seen);
     expect(await look(after)).toMatchObject({ jwks: kids(after) });
   });
 
