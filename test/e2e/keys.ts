@@ -7,6 +7,7 @@ import {
   SET_MANIFEST,
   soon,
   TENANT,
+  underLoad,
   verifiesEverywhere,
   workloads,
 } from './workloads.ts';
@@ -52,13 +53,15 @@ function role(name: string, rules: readonly object[]) {
 /** The gateway runs all the while: that it was not restarted, `revoke` looks at in the end. */
 export async function rotate({ site, tokens }: Life): Promise<void> {
   const before = kidOf(tokens.at(-1) ?? '');
-  await site.kubectl(['annotate', '-n', TENANT, 'signingkeyset', SET, 'rotate=now']);
-  const token = await soon(async () => {
-    const fresh = await client.token(site);
-    assert.notEqual(kidOf(fresh), before);
-    return fresh;
+  await underLoad(site, async () => {
+    await site.kubectl(['annotate', '-n', TENANT, 'signingkeyset', SET, 'rotate=now']);
+    const token = await soon(async () => {
+      const fresh = await client.token(site);
+      assert.notEqual(kidOf(fresh), before);
+      return fresh;
+    });
+    tokens.push(token);
   });
-  tokens.push(token);
   await verifiesEverywhere(site, tokens);
 }
 

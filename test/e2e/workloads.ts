@@ -136,6 +136,7 @@ export const client = {
   /** The status with which the gateway answers a request with this token. */
   gateway: (site: Site, token: string) => ask<number>(site, `/gateway?token=${token}`),
   startLoad: (site: Site) => ask<string>(site, '/load/start'),
+  loadReport: (site: Site) => ask<LoadReport>(site, '/load/report'),
   stopLoad: (site: Site) => ask<LoadReport>(site, '/load/stop'),
 };
 
@@ -163,13 +164,15 @@ export async function verifiesEverywhere(site: Site, tokens: readonly string[]):
 
 /** Of each kind: with fewer, that none failed says little. */
 const FEWEST_REQUESTS = 20;
+/** As many as pods/agent.mjs knows. */
+const KINDS_OF_REQUESTS = 5;
 
 interface Tolerance {
   /** For so many seconds after the first failure others may follow; default: none may fail. */
   readonly mayFailFor?: number;
 }
 
-/** Tokens and JWKS are asked for all the while. @throws AssertionError with the first failures. */
+/** Tokens are asked for and verified all the while, old and new. @throws AssertionError with the first failures. */
 export async function underLoad(
   site: Site,
   work: () => Promise<void>,
@@ -179,13 +182,17 @@ export async function underLoad(
   let report: LoadReport;
   try {
     await work();
+    await soon(async () => {
+      const { counts, failures } = await client.loadReport(site);
+      const asked = Object.values(counts);
+      assert.ok(asked.length === KINDS_OF_REQUESTS || failures.length > 0);
+      assert.ok(asked.every((count) => count >= FEWEST_REQUESTS) || failures.length > 0);
+    });
   } finally {
     report = await client.stopLoad(site);
   }
   const { counts, failures } = report;
   console.log(`    ${JSON.stringify(counts)}, ${failures.length} failed`);
-  for (const count of Object.values(counts))
-    assert.ok(count >= FEWEST_REQUESTS, 'too few requests to tell');
   if (mayFailFor === 0) return assert.deepEqual(failures.slice(0, 10), []);
   const times = failures.map((failure) => Date.parse(failure.split(' ')[0] ?? ''));
   const lasted = (Math.max(...times) - Math.min(...times)) / 1_000;

@@ -69,9 +69,16 @@ async function verdict(jwt) {
 }
 
 /** What clients do while pods come and go: each loop as fast as it is answered. */
-const load = { running: false, counts: {}, failures: [], loops: [] };
+const load = { running: false, token: '', counts: {}, failures: [], loops: [] };
 const KINDS = {
-  token,
+  // A new token verifies at once for whoever fetches the JWKS.
+  token: async () => expectVerdict(await token()),
+  // So does one from before whatever happens meanwhile; and at the gateway too.
+  'old token': () => expectVerdict(load.token),
+  gateway: async () => {
+    const status = await gateway(load.token);
+    if (status !== 200) throw new Error(`the gateway answered ${status}`);
+  },
   jwks: () => callJson(`${ISSUER}/.well-known/jwks.json`),
   'kept connection': async () => {
     const answer = await fetch(`${ISSUER}/.well-known/jwks.json`);
@@ -80,8 +87,19 @@ const KINDS = {
   },
 };
 
-function startLoad() {
-  Object.assign(load, { running: true, counts: {}, failures: [] });
+async function expectVerdict(jwt) {
+  const found = await verdict(jwt);
+  if (found !== 'verifies') throw new Error(`a token: ${found}`);
+}
+
+/** What a gateway of the cluster says of a token. */
+async function gateway(jwt) {
+  const headers = { Authorization: `Bearer ${jwt}` };
+  return (await fetch('http://gateway:8080/', { headers })).status;
+}
+
+async function startLoad() {
+  Object.assign(load, { running: true, token: await token(), counts: {}, failures: [] });
   load.loops = Object.entries(KINDS).map(async ([kind, ask]) => {
     while (load.running) {
       try {
@@ -108,12 +126,9 @@ const ROUTES = {
   '/verify': ({ searchParams }) => verdict(searchParams.get('token')),
   '/kids': async () => (await KINDS.jwks()).keys.map(({ kid }) => kid),
   '/load/start': startLoad,
+  '/load/report': () => ({ counts: load.counts, failures: load.failures }),
   '/load/stop': stopLoad,
-  // What a gateway of the cluster says of a token.
-  '/gateway': async ({ searchParams }) => {
-    const headers = { Authorization: `Bearer ${searchParams.get('token')}` };
-    return (await fetch('http://gateway:8080/', { headers })).status;
-  },
+  '/gateway': ({ searchParams }) => gateway(searchParams.get('token')),
 };
 
 function serve() {
