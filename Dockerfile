@@ -9,7 +9,7 @@ COPY src ./src
 RUN node build.ts
 
 FROM node:26-bookworm-slim
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Signet" \
       org.opencontainers.image.description="Rotates signing keys without breaking a single verifier" \

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { CHART, container, EVERYTHING, helm, named, podSpec, render, template } from './render.ts';
 
 describe('The chart', () => {
@@ -66,6 +69,23 @@ describe('The chart', () => {
     expect(await url('publicUrl=https://tokens.example.com/a')).toBe(
       '--public-url=https://tokens.example.com/a',
     );
+  });
+
+  test('is of one version with the package, the image and the commands that docs give', () => {
+    const read = (path: string) => readFileSync(join(CHART, '..', '..', path), 'utf8');
+    const { appVersion }: { appVersion: string } = parse(read('charts/signet/Chart.yaml'));
+    const version = appVersion.replaceAll('.', '\\.');
+    for (const [path, line] of [
+      ['package.json', `"version": "${version}"`],
+      ['package-lock.json', `^ {2}"version": "${version}"`],
+      ['Dockerfile', `ARG VERSION=${version}\n`],
+      ['CHANGELOG.md', `## \\[Unreleased\\] - ${version}\n|## \\[${version}\\]`],
+      ['README.md', `docker push \\S+:${version}\n`],
+      ['docs/install.md', `docker push \\S+:${version}\n`],
+      ['docs/upgrade.md', `docker push \\S+:${version}\n.*--set image\\.tag=${version} `],
+    ] as const) {
+      expect(read(path), path).toMatch(new RegExp(line, 'm'));
+    }
   });
 
   test('takes an image by digest before one by tag', async () => {

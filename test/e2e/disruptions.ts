@@ -71,7 +71,14 @@ export async function survivesEviction({ site }: Life): Promise<void> {
 
 export async function rollOut({ site }: Life): Promise<void> {
   const before = await allReady(site);
-  const upgrade = ['upgrade', RELEASE, 'charts/signet', '-n', OPERATOR, '--reuse-values'];
+  const upgrade = [
+    'upgrade',
+    RELEASE,
+    'charts/signet',
+    '-n',
+    OPERATOR,
+    '--reset-then-reuse-values',
+  ];
   await underLoad(site, async () => {
     await site.helm([...upgrade, '--set', 'podAnnotations.rolled=out', '--wait', '--timeout=5m']);
     await soon(async () => assert.equal((await pods(site)).length, REPLICAS));
