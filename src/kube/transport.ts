@@ -21,20 +21,29 @@ export interface Answer {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** Enough for every watch of a controller and its concurrent calls. */
+/** For calls. A watch has a connection of its own: there are as many as namespaces are watched. */
 const MAX_CONNECTIONS = 32;
 /** An idle connection may have died in silence: better a new one. */
 const IDLE_MS = 60_000;
 
+/** Kept connections, as one CA and one client certificate make them. */
+interface Pools {
+  readonly tls: object;
+  readonly calls: Agent;
+  /** Without a limit: a call that queued behind watches would never have its turn. */
+  readonly watches: Agent;
+}
+
+type Use = 'calls' | 'watches';
+
 /**
- * HTTPS to the API server over one kept pool of connections. HTTP/1.1 on purpose: over HTTP/2 one
+ * HTTPS to the API server over kept connections. HTTP/1.1 on purpose: over HTTP/2 one
  * connection that silently died takes every call and watch with it, here each timeout drops one.
  */
 export class Transport {
   readonly #credentials: Credentials;
   readonly #userAgent: string;
-  #pool: Agent | undefined;
-  #poolTls: object | undefined;
+  #pools: Pools | undefined;
 
   constructor(credentials: Credentials, userAgent: string) {
     this.#credentials = credentials;
@@ -46,7 +55,7 @@ export class Transport {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = outgoing;
     using deadline = new Deadline(timeoutMs, signal);
     try {
-      const response = await this.#send(outgoing, deadline.signal);
+      const response = await this.#send('calls', outgoing, deadline.signal);
       const { headers, statusCode: status = 0 } = response;
       return { status, headers, text: await text(response) };
     } catch (error) {
@@ -62,7 +71,11 @@ export class Transport {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = outgoing;
     using deadline = new Deadline(timeoutMs, signal);
     try {
-      const response: AsyncIterable<Buffer> = await this.#send(outgoing, deadline.signal);
+      const response: AsyncIterable<Buffer> = await this.#send(
+        'watches',
+        outgoing,
+        deadline.signal,
+      );
       for await (const piece of response) {
         deadline.extend();
         yield piece;
@@ -74,14 +87,15 @@ export class Transport {
   }
 
   close(): void {
-    this.#pool?.destroy();
+    this.#pools?.calls.destroy();
+    this.#pools?.watches.destroy();
   }
 
-  async #send(outgoing: Outgoing, signal: AbortSignal): Promise<IncomingMessage> {
-    let response = await this.#sendOnce(outgoing, signal);
+  async #send(use: Use, outgoing: Outgoing, signal: AbortSignal): Promise<IncomingMessage> {
+    let response = await this.#sendOnce(use, outgoing, signal);
     if (response.statusCode === 401 && this.#credentials.refused()) {
       response.resume();
-      response = await this.#sendOnce(outgoing, signal);
+      response = await this.#sendOnce(use, outgoing, signal);
     }
     const { statusCode: status = 0 } = response;
     if (status >= 200 && status < 300) return response;
@@ -93,14 +107,14 @@ export class Transport {
     );
   }
 
-  async #sendOnce(outgoing: Outgoing, signal: AbortSignal): Promise<IncomingMessage> {
+  async #sendOnce(use: Use, outgoing: Outgoing, signal: AbortSignal): Promise<IncomingMessage> {
     const { method, url, headers, body } = outgoing;
     const access = await this.#credentials.access();
     signal.throwIfAborted();
     return await new Promise((resolve, reject) => {
       const sent = request(url, {
         method,
-        agent: this.#agent(access.tls),
+        agent: this.#agents(access.tls)[use],
         signal,
         headers: {
           accept: 'application/json',
@@ -111,22 +125,23 @@ export class Transport {
           ...access.headers,
         },
       });
+      // One that waits for a connection would tell of its abort only when it has one.
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       sent.once('response', resolve).on('error', reject).end(body);
     });
   }
 
-  /** A changed CA or certificate makes a new pool; calls under way in the old one come to their end. */
-  #agent(tls: object): Agent {
-    if (this.#pool === undefined || this.#poolTls !== tls) {
-      this.#pool = new Agent({
-        ...tls,
-        keepAlive: true,
-        maxSockets: MAX_CONNECTIONS,
-        timeout: IDLE_MS,
-      });
-      this.#poolTls = tls;
+  /** A changed CA or certificate makes new pools; calls under way in the old ones come to their end. */
+  #agents(tls: object): Pools {
+    if (this.#pools?.tls !== tls) {
+      const kept = { ...tls, keepAlive: true, timeout: IDLE_MS };
+      this.#pools = {
+        tls,
+        calls: new Agent({ ...kept, maxSockets: MAX_CONNECTIONS }),
+        watches: new Agent(kept),
+      };
     }
-    return this.#pool;
+    return this.#pools;
   }
 }
 

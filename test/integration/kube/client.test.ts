@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect, type Kube } from '../../../src/kube/client.ts';
@@ -50,6 +52,30 @@ test('a hundred calls use one connection in a row, and few at once', async () =>
   await Promise.all(Array.from({ length: 100 }, () => proxied.request('GET', SECRETS)));
   expect(proxy.opened).toBeLessThanOrEqual(32);
   proxied.close();
+});
+
+test('watches take no connection away from calls, however many there are', async () => {
+  await kube.request('POST', SECRETS, { body: { metadata: { name: 'watched' } } });
+  const watching = await connectAsRobot(plane);
+  const watches = Array.from({ length: 40 }, () => watching.watch(SECRETS));
+  const first = await Promise.all(watches.map((watch) => watch.next()));
+  expect(first.every(({ done }) => done === false)).toBe(true);
+  await watching.request('GET', `${SECRETS}/watched`);
+  watching.close();
+});
+
+test('a call that waits for a connection waits no longer than its time', async () => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const waiting = await connectAsRobot(plane, (silent.address() as AddressInfo).port);
+  const before = Array.from({ length: 32 }, () =>
+    failure(waiting.request('GET', SECRETS, { timeoutMs: 120_000 })),
+  );
+  const error = await failure(waiting.request('GET', SECRETS, { timeoutMs: 300 }));
+  expect(error.reason).toBe('Timeout');
+  waiting.close();
+  for (const { reason } of await Promise.all(before)) expect(reason).toBe('Unreachable');
+  silent.close();
 });
 
 test('a call that fails names the reason and no credential', async () => {
