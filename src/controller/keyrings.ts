@@ -66,6 +66,11 @@ export class Keyrings {
     return { keyring, isLast: !this.#vanished.has(setUid) };
   }
 
+  /** The number of the last request, as it was last read. */
+  lastNumber(setUid: string): number | undefined {
+    return this.#lastGood.get(setUid)?.requests.number;
+  }
+
   /** How many Secrets cannot be used as they are. */
   get damaged(): number {
     return [...this.#held.values()].filter(({ fault }) => fault !== undefined).length;
@@ -155,7 +160,8 @@ function damaged({ metadata }: SecretObject, { message }: KeyringDamagedError): 
     reason: 'KeyringDamaged',
     message:
       `Secret ${metadata.namespace}/${metadata.name}: ${message}. Nothing is changed until it is ` +
-      'repaired; running issuers go on with the last good copy',
+      'repaired. Issuers that run sign with the last good copy until R (--max-staleness, 1h unless ' +
+      'set) after they last confirmed it, then answer 503 keyring_unavailable; the JWKS stays',
   };
 }
 

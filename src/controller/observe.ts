@@ -59,6 +59,7 @@ export function observe(namespace: string, name: string, sources: Sources): View
   const { uid } = set.metadata;
   const held = caches.keyrings.of(uid);
   const fault = held?.fault ?? (held === undefined ? sources.foreignSecrets.of(uid) : undefined);
+  const lastNumber = caches.keyrings.lastNumber(uid);
   const gone = caches.keyrings.lost(uid);
   const lost = gone && toWriteBack(gone, set.status);
   const { replicas, ...lapse } = sources.replicas.of(key, heldSecret(uid, held));
@@ -80,6 +81,7 @@ export function observe(namespace: string, name: string, sources: Sources): View
     ...(backup === undefined ? {} : { backup }),
     ...(held?.keyring === undefined ? {} : { keyring: held.keyring }),
     ...(fault === undefined ? {} : { keyringFault: fault }),
+    ...(lastNumber === undefined ? {} : { lastNumber }),
     ...(lost === undefined ? {} : { lostKeyring: lost }),
   };
   return { observed, policy, set, ...lapse };

@@ -6,6 +6,7 @@ import { revokeAt, tokensUntil } from './lifetimes.ts';
 import { type PendingRequest, RESTORE_ANNOTATION } from './pending.ts';
 import {
   currentKey,
+  nextKey,
   type Policy,
   previousKeys,
   type Situation,
@@ -47,9 +48,11 @@ function refusalOfOwner(backup: Keyring, { set, ring, observed }: Bereft): strin
   return `its tokens are of ${backup.issuer} and those of this set of ${issuer}: make a set with that issuer`;
 }
 
-function refusalOfKeys(backup: Keyring, { ring, ...time }: Bereft): string | undefined {
-  if (ring === undefined) return undefined;
-  const added = keysToAdd(backup, ring, time).length;
+function refusalOfKeys(backup: Keyring, facts: Bereft): string | undefined {
+  const { ring, observed } = facts;
+  // A wrong clock cannot tell which tokens have expired; the request waits for a right one.
+  if (ring === undefined || observed.clockSkew !== undefined) return undefined;
+  const added = keysToAdd(backup, ring, facts).length;
   if (added === 0) {
     return 'it holds no key that this set lacks and that has unexpired tokens: nothing to restore';
   }
@@ -61,14 +64,22 @@ function refusalOfKeys(backup: Keyring, { ring, ...time }: Bereft): string | und
   );
 }
 
-/** Signed for this set, not known to it, and with tokens that may be alive; never what was revoked. */
-function keysToAdd(backup: Keyring, ring: Keyring, { now }: Pick<Time, 'now'>): SigningKey[] {
+/**
+ * Signed for this set, not known to it, and with tokens that may be alive; never what was revoked.
+ * The next key may have been promoted since: it comes along where there is room.
+ */
+function keysToAdd(backup: Keyring, ring: Keyring, time: Pick<Time, 'now'>): SigningKey[] {
   const known = new Set([...ring.keys, ...ring.revoked].map(({ kid }) => kid));
-  return backup.keys.filter(
-    ({ kid, state, tokensUntil: end }) =>
-      !known.has(kid) &&
-      (state === 'current' || (state === 'previous' && (end === undefined || end > now))),
-  );
+  const lost = backup.keys.filter((key) => !known.has(key.kid) && !isExpired(key, time));
+  const signed = lost.filter(({ state }) => state !== 'next');
+  const hasRoom = previousKeys(ring).length + lost.length <= MOST_PREVIOUS_KEYS;
+  return hasRoom ? lost : signed;
+}
+
+/** No token of it is left. One with a private half may have signed again since the backup. */
+function isExpired(key: SigningKey, { now }: Pick<Time, 'now'>): boolean {
+  const { state, privateKey, tokensUntil: end } = key;
+  return state === 'previous' && privateKey === undefined && end !== undefined && end <= now;
 }
 
 /** Carries a request for a backup out; absent while that has not been read. */
@@ -104,10 +115,8 @@ function inPlaceOfNone(backup: Keyring, facts: Bereft, request: PendingRequest) 
   const { set, policy, now, stamp } = facts;
   const { retiredAt: _over, ...kept } = backup;
   const maxLifetime = Math.max(backup.maxLifetime, policy.maxLifetime);
-  const isExpired = ({ state, tokensUntil: end }: SigningKey) =>
-    state === 'previous' && end !== undefined && end <= now;
   const keys = kept.keys
-    .map((key) => (isExpired(key) ? key : perhapsSigning(key, maxLifetime, facts)))
+    .map((key) => (isExpired(key, facts) ? key : perhapsSigning(key, maxLifetime, facts)))
     .map((key) => unpublished(key, policy));
   const keyring = revoke(
     {
@@ -116,7 +125,7 @@ function inPlaceOfNone(backup: Keyring, facts: Bereft, request: PendingRequest) 
       keys,
       requests: remember(kept.requests, request.number, idsPresent(set)),
     },
-    keys.filter(isExpired).map(({ kid }) => kid),
+    keys.filter((key) => isExpired(key, facts)).map(({ kid }) => kid),
     { now, stamp },
   );
   const { kid } = currentKey(backup);
@@ -150,7 +159,10 @@ function besides(backup: Keyring, ring: Keyring, facts: Bereft, request: Pending
     requests: remember(ring.requests, request.number, []),
   };
   const kids = added.map(({ kid }) => short(kid)).join(', ');
-  const fate = `${kids} verify again, and sign no more; ${short(currentKey(ring).kid)} goes on signing`;
+  const { kid: next } = nextKey(backup);
+  const known = [...keyring.keys, ...ring.revoked].some(({ kid }) => kid === next);
+  const left = known ? '' : `. There was no room for ${short(next)}, which was the next key`;
+  const fate = `${kids} verify again, and sign no more; ${short(currentKey(ring).kid)} goes on signing${left}`;
   return { keyring, fate };
 }
 

@@ -1,4 +1,4 @@
-import type { Instant, Keyring } from '../keys/keyring.ts';
+import type { Instant, Keyring, SigningKey } from '../keys/keyring.ts';
 import { currentKey, nextKey, type Observed, previousKeys, type Time } from './situation.ts';
 import { wholeSecond } from './text.ts';
 
@@ -47,9 +47,9 @@ function lacking(name: string, fault: string | undefined): Lacking {
   return fault === undefined ? { name } : { name, fault };
 }
 
-/** When the next key has been published for P; absent: not published yet. */
-function propagatedAt(ring: Keyring): Instant | undefined {
-  const { publishedAt, inFirstJwks, propagationDelay } = nextKey(ring);
+/** When a key has been published for P; absent: not published yet. */
+export function propagatedAt(key: SigningKey): Instant | undefined {
+  const { publishedAt, inFirstJwks, propagationDelay } = key;
   if (publishedAt === undefined) return undefined;
   return inFirstJwks ? publishedAt : wholeSecond(publishedAt + propagationDelay);
 }
@@ -78,7 +78,7 @@ export function gate(
   leaving: readonly string[] = [],
 ): Gate {
   const waiting = lackingNext(ring, evidence).map(({ name }) => name);
-  const propagated = propagatedAt(ring);
+  const propagated = propagatedAt(nextKey(ring));
   const room = roomAt(ring, leaving);
   const blockedBy = room === undefined ? waiting : [PREVIOUS_KEYS, ...waiting];
   const at =

@@ -1,5 +1,6 @@
+import type { SigningKey } from '../keys/keyring.ts';
 import { restoreRefusal } from './backup.ts';
-import { roomAt } from './gate.ts';
+import { propagatedAt, roomAt } from './gate.ts';
 import type { PendingRequest } from './pending.ts';
 import { currentKey, nextKey, previousKeys, type Situation } from './situation.ts';
 import { from, short } from './text.ts';
@@ -117,13 +118,27 @@ export function rollbackRefusal(situation: Situation, leaving: readonly string[]
   const { kid } = newest;
   if (leaving.includes(kid))
     return `${short(kid)} is to sign again and to be revoked: type only one`;
-  if (dueKids(ring, situation).includes(kid)) {
-    return `${short(kid)} has verified until its end and is being revoked: type rotate=now instead`;
+  if (newest.privateKey === undefined) {
+    return (
+      `${short(kid)} only verifies, its private half is gone (only the key that signed last keeps ` +
+      'it): type rotate=now instead'
+    );
   }
-  if (newest.privateKey !== undefined) return undefined;
+  // A wrong clock cannot tell; the request waits for a right one.
+  return situation.observed.clockSkew === undefined ? refusalByTime(newest, situation) : undefined;
+}
+
+function refusalByTime(newest: SigningKey, { ring, now }: Situation): Refusal {
+  const kid = short(newest.kid);
+  if (dueKids(ring, { now }).includes(newest.kid)) {
+    return `${kid} has verified until its end and is being revoked: type rotate=now instead`;
+  }
+  const known = propagatedAt(newest);
+  if (known !== undefined && known <= now) return undefined;
+  const until = known === undefined ? '' : ` before ${from(known)}`;
   return (
-    `${short(kid)} only verifies, its private half is gone (only the key that signed last keeps ` +
-    'it): type rotate=now instead'
+    `${kid} signed by force, and verifiers may not know it${until}: type rollback=now again after ` +
+    'that, or rotate=now'
   );
 }
 

@@ -14,6 +14,7 @@ import {
   dueAt,
   isHeld,
   type Notice,
+  nextKey,
   type Observed,
   type ObservedSet,
   type Policy,
@@ -201,6 +202,8 @@ function nextRecheck(situation: Situation, request?: PendingRequest) {
   const times = [
     ...(policy.suspend ? [] : previousKeys(ring).map(({ revokeAt }) => revokeAt)),
     due,
+    // A restored next key gives way to another kind once no token of it can be left.
+    nextKey(ring).tokensUntil,
     waits ? gate(ring, observed, situation, request?.revoke).at : undefined,
     forcedUntil(ring, now),
     tellsOverdueAt(ring, now),

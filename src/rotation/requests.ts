@@ -45,9 +45,10 @@ export function takeRestore(bereft: Bereft): Intake | undefined {
   const refusal =
     'refusal' in typed.asked ? typed.asked.refusal : named(typed.text, restoreRefusal(bereft));
   const accepted = refusal === undefined ? [typed] : [];
-  const number = (waiting?.number ?? 0) + 1;
+  const number = Math.max(waiting?.number ?? 0, bereft.observed.lastNumber ?? 0) + 1;
   const taken = refusal === undefined ? join(set.uid, number, undefined, accepted) : undefined;
-  return intake([typed], taken ?? waiting, taken, refusal === undefined ? [] : [refusal]);
+  const made = intake([typed], taken ?? waiting, taken, refusal === undefined ? [] : [refusal]);
+  return tellingWhatGivesWay(made, waiting);
 }
 
 function take(
@@ -60,8 +61,7 @@ function take(
   const number = waiting?.number ?? ring.requests.number + 1;
   const taken = accepted.length === 0 ? undefined : join(set.uid, number, waiting, accepted);
   const made = intake(typed, taken ?? waiting, taken, refusals);
-  if (waiting?.rotate !== true || taken?.rotate !== false) return made;
-  return { ...made, notices: [...made.notices, cancelledBy(taken, waiting)] };
+  return tellingWhatGivesWay(made, waiting);
 }
 
 function intake(
@@ -106,7 +106,7 @@ function giveUp(waiting: PendingRequest, facts: Bereft): Intake | undefined {
   return intake([], undefined, undefined, [refusal]);
 }
 
-/** What waits, with what is added; a rollback takes the place of a rotation. */
+/** What waits, with what is added; a rollback takes the place of a rotation, a restore of all. */
 function join(
   uid: string,
   number: number,
@@ -123,7 +123,8 @@ function join(
   const haste = (['compromised', 'force'] as const).find(
     (one) => waiting?.haste === one || rotations.includes(one),
   );
-  const replaces = rollback || restore !== undefined;
+  const replaces =
+    (rollback && waiting?.rollback !== true) || asked.some((one) => 'restore' in one);
   const kept = (waiting?.asked ?? []).filter((text) => !replaces || text.startsWith('revoke='));
   return {
     ...{ uid, number, rotate },
@@ -144,11 +145,16 @@ function refusalNotice(message: string): Notice {
   return { type: 'Warning', reason: 'RequestRefused', message };
 }
 
-function cancelledBy({ asked }: PendingRequest, waiting: PendingRequest): Notice {
+/** What waited and does not any more is told: a request ends carried out, or with a word (I9). */
+function tellingWhatGivesWay(made: Intake, waiting: PendingRequest | undefined): Intake {
+  const { taken, notices } = made;
+  if (taken === undefined) return made;
+  const gone = (waiting?.asked ?? []).filter((text) => !taken.asked.includes(text));
+  if (gone.length === 0) return made;
+  const message = `${gone.join(' ')} waited, and gives way to ${taken.asked.join(' ')}`;
   return {
-    type: 'Normal',
-    reason: 'RotationCancelled',
-    message: `${waiting.asked.join(' ')} waited, and gives way to ${asked.join(' ')}`,
+    ...made,
+    notices: [...notices, { type: 'Normal', reason: 'RotationCancelled', message }],
   };
 }
 

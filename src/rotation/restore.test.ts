@@ -41,13 +41,15 @@ describe('signet.dev/restore on a set without a usable keyring', () => {
     expect(currentKey(world.wait(1).keys).kid).toBe(nextKey(backup).kid);
   });
 
-  test('revokes keys whose last token has expired', () => {
-    const world = World.start().annotate({ rotate: 'now' });
+  test('revokes keys whose last token has expired, but none that may have signed since (I1)', () => {
+    const world = World.start().annotate({ rotate: 'now' }).wait(P).annotate({ rotate: 'now' });
     const backup = world.keys;
+    const [signedLast, older] = previousKeys(backup);
     world.wait(2 * GRACE);
     holding(damaged(world), backup).annotate(ASKED);
-    expect(previousKeys(world.keys)).toEqual([]);
-    expect(world.keys.revoked[0]?.kid).toBe(previousKeys(backup)[0]?.kid);
+    expect(previousKeys(world.keys).map(({ kid }) => kid)).toEqual([signedLast?.kid]);
+    expect(previousKeys(world.keys)[0]?.tokensUntil).toBe(world.now + GRACE);
+    expect(world.keys.revoked[0]?.kid).toBe(older?.kid);
   });
 
   test('never takes the number of requests back, so nothing is carried out twice (I9)', () => {
@@ -61,6 +63,48 @@ describe('signet.dev/restore on a set without a usable keyring', () => {
     world.also = {};
     world.settle().wait(2 * P);
     expect(currentKey(world.keys).kid).toBe(currentKey(backup).kid);
+  });
+
+  test('goes on from the number that the damaged keyring had, so none counts twice (I9)', () => {
+    const world = World.start();
+    const backup = world.keys;
+    world.annotate({ rotate: 'now' }).wait(P).annotate({ rotate: 'now' });
+    const lastNumber = world.keys.requests.number;
+    damaged(world).also = { ...world.also, lastNumber };
+    holding(world, backup).annotate(ASKED);
+    expect(world.keys.requests.number).toBe(lastNumber + 1);
+  });
+
+  test('keeps a next key that may have signed, and replaces one of another kind after that', () => {
+    const world = World.start();
+    const backup = world.keys;
+    holding(damaged(world.wait(DAY)), backup).annotate(ASKED);
+    world.also = {};
+    world.settle().spec({ algorithm: 'ES256' });
+    expect(nextKey(world.keys).algorithm).toBe('RS256');
+    expect(nextKey(world.wait(GRACE).keys).algorithm).toBe('ES256');
+  });
+
+  test('takes the place of a rotation that waits, which is told (I9)', () => {
+    const world = World.start().annotate({ rotate: 'now' });
+    const backup = world.keys;
+    world.annotate({ rotate: 'now' });
+    holding(damaged(world), backup).annotate(ASKED);
+    expect(world.told.slice(-2)).toEqual(['RotationCancelled', 'KeysRestoredFromBackup']);
+    expect(world.messages.at(-2)).toBe(
+      'rotate=now waited, and gives way to signet.dev/restore=old-keys',
+    );
+  });
+
+  test('takes the place of another restore that waits, which is told; the same one again is not', () => {
+    const world = World.start();
+    const backup = world.keys;
+    holding(damaged(world.spec({ suspend: true })), backup)
+      .annotate(ASKED)
+      .annotate(ASKED);
+    expect(world.told).not.toContain('RotationCancelled');
+    world.annotate({ 'signet.dev/restore': 'older-keys' });
+    expect(world.told).toContain('RotationCancelled');
   });
 
   test('comes before new keys where the set has none, and waits until the backup is read', () => {
@@ -108,12 +152,39 @@ describe('signet.dev/restore on a set with keys', () => {
     expect(currentKey(world.keys).kid).toBe(kid);
     expect(previousKeys(world.keys).map((key) => key.kid)).toEqual([
       currentKey(lost).kid,
+      nextKey(lost).kid,
       previousKeys(lost)[0]?.kid,
     ]);
     expect(previousKeys(world.keys).some((key) => key.privateKey !== undefined)).toBe(false);
     expect(previousKeys(world.keys)[0]?.tokensUntil).toBe(world.now + GRACE);
     expect(world.heard).toContain('verify again, and sign no more');
     expect(world.annotate({ rollback: 'now' }).told.at(-1)).toBe('RequestRefused');
+  });
+
+  test('lets the next key of the backup verify too, for it may have signed since (I1)', () => {
+    const lost = World.start().keys;
+    const world = holding(World.start(), lost).annotate(ASKED);
+    const kids = previousKeys(world.keys).map(({ kid }) => kid);
+    expect(kids).toEqual([currentKey(lost).kid, nextKey(lost).kid]);
+  });
+
+  test('says which key it leaves out where there is no room for all (I18)', () => {
+    const lost = World.start().annotate({ rotate: 'now' }).wait(P).annotate({ rotate: 'now' }).keys;
+    const world = holding(World.start(), lost).annotate(ASKED);
+    expect(previousKeys(world.keys)).toHaveLength(3);
+    expect(world.heard).toContain(`no room for ${nextKey(lost).kid.slice(0, 8)}`);
+  });
+
+  test('is not refused by a wrong clock, but waits for a right one', () => {
+    const lost = World.start().annotate({ rotate: 'now' }).wait(P).annotate({ rotate: 'now' }).keys;
+    const world = holding(World.start().annotate({ rotate: 'now' }), lost);
+    world.also = { ...world.also, clockSkew: DAY };
+    world.annotate(ASKED);
+    expect(refusal(world)).toBe('');
+    expect(world.condition('RotationPending').reason).toBe('ClockSkew');
+    const { clockSkew: _over, ...also } = world.also;
+    world.also = also;
+    expect(refusal(world.settle())).toContain('previous keys');
   });
 
   test('never takes back what was revoked (I8)', () => {

@@ -57,6 +57,29 @@ describe('rollback=now', () => {
     expect(world.keys.revoked.map((key) => key.kid)).toEqual([kid]);
   });
 
+  test('does not let a key sign that signed by force before verifiers could know it (I3)', () => {
+    const world = World.start().annotate({ rotate: 'now' }).wait(MINUTE);
+    const forced = nextKey(world.keys);
+    const { kid } = currentKey(world.keys);
+    world.annotate({ rotate: 'force' }).annotate({ rollback: 'now' }).annotate({ rollback: 'now' });
+    expect(refusal(world)).toContain('verifiers may not know it before');
+    expect(currentKey(world.keys).kid).toBe(kid);
+    world.wait(P).annotate({ rollback: 'now' });
+    expect(currentKey(world.keys).kid).toBe(forced.kid);
+  });
+
+  test('is not refused by a wrong clock, but waits for a right one', () => {
+    const world = World.start().annotate({ rotate: 'now' });
+    const { kid } = currentKey(world.keys);
+    world.also = { clockSkew: 3 * DAY };
+    world.now += 3 * DAY;
+    world.annotate({ rollback: 'now' });
+    expect(refusal(world)).toBe('');
+    world.also = {};
+    world.now -= 3 * DAY;
+    expect(currentKey(world.settle().keys).kid).not.toBe(kid);
+  });
+
   test('counts the age of the key from when it signs again', () => {
     const world = World.start().annotate({ rotate: 'now' }).wait(HOUR);
     world.annotate({ rollback: 'now' });
@@ -102,6 +125,13 @@ describe('rollback=now', () => {
     expect(refusal(world)).toContain('has verified until its end');
     expect(world.set?.annotations).not.toHaveProperty(PENDING_ANNOTATION);
     expect(world.keys.lastRotation?.trigger).toBe('Request');
+  });
+
+  test('that is held is still named when a revocation joins it', () => {
+    const world = World.start().annotate({ rotate: 'now' }).spec({ suspend: true });
+    world.annotate({ rollback: 'now' }).annotate({ revoke: nextKey(world.keys).kid });
+    expect(world.condition('RotationPending').message).toMatch(/^rollback=now revoke=/);
+    expect(world.told).not.toContain('RotationCancelled');
   });
 
   test.each(['yes', '', 'force'])('rollback=%s is refused', (value) => {

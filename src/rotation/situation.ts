@@ -116,6 +116,8 @@ export interface Observed {
   readonly keyring?: Keyring;
   /** Why the keyring that exists cannot be used. */
   readonly keyringFault?: ReadyFault;
+  /** The number of the last request that a keyring recorded which cannot be read any more (I9). */
+  readonly lastNumber?: number;
   /** The keyring as last seen before its Secret was deleted. */
   readonly lostKeyring?: Keyring;
   /** Keyrings of sets of this name that are gone. */
