@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { MINUTE, SECOND } from '../api/constants.ts';
+import { HOUR, MINUTE, SECOND } from '../api/constants.ts';
 import { ClockCheck, Timekeeper } from './clock.ts';
 
 const START = Date.UTC(2026, 0, 1);
@@ -72,15 +72,19 @@ describe('the time', () => {
 describe('the check of the clock', () => {
   let told: (number | undefined)[];
   let measured: number[];
+  let agreements: number;
   let check: ClockCheck;
   beforeEach(() => {
-    [told, measured] = [[], []];
+    [told, measured, agreements] = [[], [], 0];
     check = new ClockCheck({
       allowed: MINUTE,
       wall: () => wall,
       monotonic: () => monotonic,
       onMeasured: (skew) => measured.push(skew),
       onChange: (skew) => told.push(skew),
+      onFirstAgreed: () => {
+        agreements += 1;
+      },
     });
   });
 
@@ -115,5 +119,63 @@ describe('the check of the clock', () => {
     monotonic += 10 * SECOND;
     hear(0);
     expect(told).toEqual([2 * MINUTE, undefined]);
+  });
+
+  it.each([
+    ['at once', 0, 1],
+    ['ten seconds after they differed', 2 * MINUTE, 0],
+  ])('tells only once that they agree for the first time: %s', (_, first, expected) => {
+    hear(first);
+    expect(agreements).toBe(expected);
+    for (const ahead of [0, 2 * MINUTE, 0, 0]) {
+      monotonic += 10 * SECOND;
+      hear(ahead);
+    }
+    expect(agreements).toBe(1);
+    expect(told.at(-1)).toBeUndefined();
+  });
+});
+
+describe('what happened while both clocks agreed', () => {
+  /** A bad source of time sets the clock of one machine, or of both. */
+  const steps = fc.array(
+    fc.record({
+      passes: fc.nat({ max: HOUR }),
+      ours: fc.constantFrom(0, 0, HOUR, -HOUR),
+      served: fc.constantFrom(0, 0, HOUR, -HOUR),
+    }),
+  );
+
+  it('never seems longer ago than it is, whatever both clocks do together (I16)', () => {
+    fc.assert(
+      fc.property(steps, (history) => {
+        [wall, monotonic] = [START, 7];
+        let server = wall;
+        const time = new Timekeeper(
+          () => wall,
+          () => monotonic,
+        );
+        const check = new ClockCheck({
+          allowed: MINUTE,
+          wall: () => wall,
+          monotonic: () => monotonic,
+          onMeasured: () => {},
+          onChange: () => {},
+          onFirstAgreed: () => time.trustWall(),
+        });
+        const written: { readonly stamp: number; readonly at: number }[] = [];
+        for (const { passes, ours, served } of [{ passes: 0, ours: 0, served: 0 }, ...history]) {
+          wall += passes + ours;
+          server += passes + served;
+          monotonic += passes;
+          check.heard(new Date(server), 0);
+          const { now, stamp } = time.read();
+          if (check.skew === undefined) written.push({ stamp, at: monotonic });
+          for (const { stamp: then, at } of written) {
+            expect(now - then).toBeLessThanOrEqual(monotonic - at);
+          }
+        }
+      }),
+    );
   });
 });

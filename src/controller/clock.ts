@@ -20,9 +20,10 @@ export class Timekeeper {
   }
 
   /**
-   * The wall clock has agreed with the API server's for a while, after it had not: time goes on from
-   * what it says now. Else a process that began with a wrong clock would wait for as long as that
-   * was wrong, for each key anew (I20). It shortens no wait: while they differed, none was counted.
+   * The wall clock agrees with the API server's for the first time: time goes on from what it says
+   * now. Else a process that began with a wrong clock would wait for as long as that was wrong, for
+   * each key anew (I20). It shortens no wait: before they agreed, none was counted. A second time
+   * would: whatever was counted from while they agreed would seem that much longer ago (I16).
    */
   trustWall(): void {
     this.#origin = this.#wall() - this.#monotonic();
@@ -32,6 +33,12 @@ export class Timekeeper {
     const wall = this.#wall();
     const elapsed = Math.round(this.#origin + this.#monotonic());
     return { now: Math.min(wall, elapsed), stamp: Math.max(wall, elapsed) };
+  }
+
+  /** By how many milliseconds each wait is too long, because the wall clock jumped. */
+  get excess(): number {
+    const { now, stamp } = this.read();
+    return stamp - now;
   }
 }
 
@@ -46,6 +53,8 @@ interface ClockCheckOptions {
   readonly onMeasured: (skew: number) => void;
   /** Told that the clocks agree no more, or again. */
   readonly onChange: (skew: number | undefined) => void;
+  /** Told once, when they agree for the first time. */
+  readonly onFirstAgreed: () => void;
 }
 
 /** Two API servers may disagree with each other: all of them have to agree for so long. */
@@ -56,6 +65,7 @@ export class ClockCheck {
   readonly #options: Required<ClockCheckOptions>;
   #skew: number | undefined;
   #differedAt = 0;
+  #hasAgreed = false;
 
   constructor(options: ClockCheckOptions) {
     this.#options = { monotonic: () => performance.now(), ...options };
@@ -71,18 +81,31 @@ export class ClockCheck {
 
   /** Takes in an answer that came just now. @param tookMs since it was asked for. */
   heard(date: Date, tookMs: number): void {
-    const { allowed, wall, monotonic, onMeasured, onChange } = this.#options;
+    const { allowed, wall, monotonic, onMeasured } = this.#options;
     const until = wall();
     const measured = skewBetween(date, until - tookMs, until);
     onMeasured(measured);
     if (measured > allowed) {
       this.#differedAt = monotonic();
-      if (this.#skew !== undefined && Math.abs(measured - this.#skew) <= allowed) return;
-      this.#skew = measured;
-      onChange(measured);
-    } else if (this.#skew !== undefined && monotonic() - this.#differedAt >= RECOVERY) {
-      this.#skew = undefined;
-      onChange(undefined);
+      this.#differ(measured);
+    } else if (this.#skew === undefined || monotonic() - this.#differedAt >= RECOVERY) {
+      this.#agree();
     }
+  }
+
+  #differ(measured: number): void {
+    const { allowed, onChange } = this.#options;
+    if (this.#skew !== undefined && Math.abs(measured - this.#skew) <= allowed) return;
+    this.#skew = measured;
+    onChange(measured);
+  }
+
+  #agree(): void {
+    const { onChange, onFirstAgreed } = this.#options;
+    if (!this.#hasAgreed) onFirstAgreed();
+    this.#hasAgreed = true;
+    if (this.#skew === undefined) return;
+    this.#skew = undefined;
+    onChange(undefined);
   }
 }

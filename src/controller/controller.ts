@@ -58,6 +58,7 @@ export class Controller {
   readonly #time: Timekeeper;
   readonly #metrics;
   #queue: WorkQueue | undefined;
+  #waitsLonger = false;
 
   constructor(options: ControllerOptions) {
     const { kube, namespace, log, registry, clock, flags } = options;
@@ -82,8 +83,12 @@ export class Controller {
       wall: clock,
       onMeasured: (skew) => this.#metrics.skew.set(skew / SECOND),
       onChange: (skew) => this.#onSkew(skew),
+      onFirstAgreed: () => this.#time.trustWall(),
     });
-    kube.onDate((date, tookMs) => check.heard(date, tookMs));
+    kube.onDate((date, tookMs) => {
+      check.heard(date, tookMs);
+      this.#noteExcess();
+    });
     defineSetMetrics(registry, () => this.#caches.sets.list());
     this.#events = new EventRecorder({ kube, component: 'signet', instance, log, clock });
     this.#election = new LeaderElection({ kube, namespace, name: LEASE, identity: instance, log });
@@ -200,11 +205,21 @@ export class Controller {
 
   #onSkew(skew: number | undefined): void {
     const { log } = this.#options;
-    if (skew === undefined) {
-      this.#time.trustWall();
-      log.info({}, 'the clock agrees with the API server’s again');
-    } else log.error({ skewInMs: skew }, 'the clock is off: nothing is promoted or revoked');
+    if (skew === undefined) log.info({}, 'the clock agrees with the API server’s again');
+    else log.error({ skewInMs: skew }, 'the clock is off: nothing is promoted or revoked');
     this.#enqueueAll();
+  }
+
+  /** A jump that nothing took back, as when the machine was suspended: waits stay that much longer. */
+  #noteExcess(): void {
+    const { log, flags } = this.#options;
+    const excessInMs = this.#time.excess;
+    this.#metrics.excess.set(excessInMs / SECOND);
+    const isLong = excessInMs > flags.clockSkew;
+    if (isLong && !this.#waitsLonger) {
+      log.warn({ excessInMs }, 'the clock jumped: each wait is that much longer until a restart');
+    }
+    this.#waitsLonger = isLong;
   }
 
   #onError(key: string, error: unknown, retryInMs: number): void {

@@ -34,6 +34,10 @@ const TABLE = {
     'signet_clock_skew_seconds',
     'How far the own clock and the API server are apart at least; above --clock-skew nothing is promoted or revoked.',
   ),
+  excess: gauge(
+    'signet_clock_jump_seconds',
+    'How far the own clock is from where it would be without jumps; each wait is that much longer.',
+  ),
 } as const;
 
 export type ControllerMetrics = Metrics<typeof TABLE>;
