@@ -94,6 +94,9 @@ describe('a Secret that was put back to an older state', () => {
     const object = { ...load(ring), data: {} };
     keyrings.take({ type: 'upsert', object });
     expect(found[0]).toBe('identity/login KeyringDamaged');
+    expect(found[1]).toContain(
+      'until R (--max-staleness, 1h unless set) after they last confirmed',
+    );
     expect(keyrings.damaged).toBe(1);
     load(ring);
     expect(keyrings.damaged).toBe(0);

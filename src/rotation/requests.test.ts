@@ -62,6 +62,12 @@ describe('a request', () => {
     expect(copy.set?.annotations).not.toHaveProperty(PENDING_ANNOTATION);
   });
 
+  test('that is ignored is told also when another one is typed with it (I9)', () => {
+    const world = World.start();
+    world.annotate({ [PENDING_ANNOTATION]: 'by hand', rotate: 'now' });
+    expect(world.told).toEqual(['KeysCreated', 'RequestIgnored', 'Rotated']);
+  });
+
   test('with a number that nobody here gave it is ignored, and told (I9)', () => {
     const world = World.start();
     const asked = { rotate: true, ids: [], revoke: [], asked: ['rotate=now'] };

@@ -26,7 +26,10 @@ export function takeRequests(situation: Situation): Intake | undefined {
   const takenId = set.annotations[TAKEN_ID_ANNOTATION];
   const known = [...ring.requests.ids, ...(waiting?.ids ?? []), ...(takenId ? [takenId] : [])];
   const typed = readTyped(set, ring, known);
-  if (typed.length > 0) return take(typed, waiting, situation);
+  if (typed.length > 0) {
+    const made = take(typed, waiting, situation);
+    return pending.kind === 'foreign' ? { ...made, notices: [...made.notices, IGNORED] } : made;
+  }
   if (pending.kind === 'waiting') return giveUp(pending.request, situation);
   return pending.kind === 'none' ? undefined : clearPending(pending.kind);
 }
@@ -159,15 +162,16 @@ function tellingWhatGivesWay(made: Intake, waiting: PendingRequest | undefined):
 }
 
 function clearPending(kind: 'done' | 'foreign'): Intake {
-  const foreign: Notice = {
-    type: 'Warning',
-    reason: 'RequestIgnored',
-    message:
-      `${PENDING_ANNOTATION} was not written for this set (a copy keeps the annotations of its ` +
-      'original), so it was removed: type rotate=now if this set is to rotate',
-  };
   return {
     annotations: { [PENDING_ANNOTATION]: null },
-    notices: kind === 'foreign' ? [foreign] : [],
+    notices: kind === 'foreign' ? [IGNORED] : [],
   };
 }
+
+const IGNORED: Notice = {
+  type: 'Warning',
+  reason: 'RequestIgnored',
+  message:
+    `${PENDING_ANNOTATION} was not written for this set and its keys as they are (a copy keeps the ` +
+    'annotations of its original), so it was removed: type rotate=now if this set is to rotate',
+};

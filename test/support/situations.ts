@@ -84,8 +84,8 @@ export class World {
   jumped = 0;
   /** Reasons of everything that was told, oldest first. */
   readonly told: string[] = [];
-  /** And the last of the messages. */
-  heard = '';
+  /** And the messages. */
+  readonly messages: string[] = [];
   readonly #uids = (function* () {
     for (let uid = 1; ; uid += 1) yield `uid-${uid}`;
   })();
@@ -183,7 +183,12 @@ export class World {
 
   #hear(notices: readonly Notice[]): void {
     this.told.push(...notices.map(({ reason }) => reason));
-    this.heard = notices.at(-1)?.message ?? this.heard;
+    this.messages.push(...notices.map(({ message }) => message));
+  }
+
+  /** The last thing that was told. */
+  get heard(): string {
+    return this.messages.at(-1) ?? '';
   }
 
   /** The keyring. @throws Error when there is none. */

@@ -101,6 +101,11 @@ export const MUTANTS: readonly Mutant[] = [
   saying('a refusal is not told', 'I9', ({ intake, ...made }) =>
     intake === undefined ? made : { ...made, intake: { ...intake, notices: [] } },
   ),
+  saying('a request gives way without a word', 'I9', ({ intake, ...made }) => {
+    if (intake === undefined) return made;
+    const notices = intake.notices.filter(({ reason }) => reason !== 'RotationCancelled');
+    return { ...made, intake: { ...intake, notices } };
+  }),
   saying('status names a key that is not there', 'I11', ({ report, ...made }) =>
     report?.keys === undefined
       ? { ...made, ...(report === undefined ? {} : { report }) }

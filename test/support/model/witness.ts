@@ -55,6 +55,11 @@ function checkKept(
   );
   const isSilent = taken === undefined && notices.length === 0;
   hold('I9', !(isSilent && (isGone || isConsumed)), 'a request is dropped without a word');
+  const givesWay = waiting?.asked.some((text) => taken?.asked.includes(text) === false) === true;
+  const isTold = notices.some(
+    ({ reason }) => reason === 'RotationCancelled' || reason === 'RequestIgnored',
+  );
+  hold('I9', !givesWay || isDone || isTold, 'a request gives way without a word');
 }
 
 /** The keys that leave because somebody asked for it, or took a backup that lacks them. */
