@@ -31,10 +31,11 @@ describe('The chart', () => {
   test('puts the labels of Helm, and commonLabels, on every object', async () => {
     const objects = await render({ values: [...EVERYTHING, 'commonLabels.team=identity'] });
     for (const { kind, metadata } of objects) {
+      const name = kind === 'Pod' ? 'signet-test' : 'signet';
       expect({ kind, labels: metadata.labels }).toMatchObject({
         labels: {
           team: 'identity',
-          'app.kubernetes.io/name': 'signet',
+          'app.kubernetes.io/name': name,
           'app.kubernetes.io/instance': 'signet',
           'app.kubernetes.io/managed-by': 'Helm',
         },
@@ -148,25 +149,116 @@ describe('The chart', () => {
     });
   });
 
-  test('closes all but HTTPS, public documents and metrics where a NetworkPolicy is asked for', async () => {
-    const { spec } = named(
-      await render({ values: ['networkPolicy.enabled=true'] }),
-      'NetworkPolicy',
-      'signet',
-    );
-    expect(spec).toMatchObject({
+  const policy = async (...values: string[]) => {
+    const apiServer = 'networkPolicy.apiServerTo[0].ipBlock.cidr=10.96.0.1/32';
+    const objects = await render({ values: ['networkPolicy.enabled=true', apiServer, ...values] });
+    return named(objects, 'NetworkPolicy', 'signet').spec;
+  };
+  const EVERYBODY = [
+    { namespaceSelector: {} },
+    { ipBlock: { cidr: '0.0.0.0/0' } },
+    { ipBlock: { cidr: '::/0' } },
+  ];
+  const TESTER = {
+    'app.kubernetes.io/name': 'signet-test',
+    'app.kubernetes.io/instance': 'signet',
+  };
+
+  test('lets everybody to the JWKS, and the pod to the API server and DNS only, where a NetworkPolicy is asked for', async () => {
+    expect(await policy()).toMatchObject({
       policyTypes: ['Ingress', 'Egress'],
       ingress: [
-        { ports: [{ port: 'http' }] },
         {
           ports: [{ port: 'ctl-metrics' }, { port: 'iss-metrics' }],
           from: [{ namespaceSelector: { matchLabels: expect.anything() } }],
         },
-        { ports: [{ port: 'https' }], from: [{ namespaceSelector: {} }] },
+        { ports: [{ port: 'http' }], from: EVERYBODY },
+        { ports: [{ port: 'https' }], from: EVERYBODY },
+        { ports: [{ port: 'https' }], from: [{ podSelector: { matchLabels: TESTER } }] },
+      ],
+      egress: [
+        { ports: [{ port: 443 }, { port: 6443 }], to: [{ ipBlock: { cidr: '10.96.0.1/32' } }] },
+        {
+          ports: [
+            { port: 53, protocol: 'UDP' },
+            { port: 53, protocol: 'TCP' },
+          ],
+          to: [{ podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }],
+        },
       ],
     });
-    expect(spec?.['ingress']).toHaveLength(3);
-    expect(spec?.['egress']).toHaveLength(2);
+  });
+
+  test('reads each empty list of a NetworkPolicy as nobody', async () => {
+    const lists = ['httpsFrom', 'publicFrom', 'metricsFrom', 'dnsTo'];
+    const spec = await policy(...lists.map((name) => `networkPolicy.${name}=null`));
+    expect(spec?.['ingress']).toEqual([
+      { ports: [{ port: 'https' }], from: [{ podSelector: { matchLabels: TESTER } }] },
+    ]);
+    expect(spec?.['egress']).toHaveLength(1);
+    const elsewhere = await policy('networkPolicy.dnsPorts={5353}');
+    expect(JSON.stringify(elsewhere?.['egress'])).toContain('5353');
+  });
+
+  test('tries a release with a pod that nothing takes for one of the operator', async () => {
+    const objects = await render({ values: ['watchNamespaces={identity}'] });
+    const pod = named(objects, 'Pod', 'signet-test');
+    for (const [kind, name] of [
+      ['Deployment', 'signet'],
+      ['Service', 'signet-issuer'],
+      ['PodDisruptionBudget', 'signet'],
+    ] as const) {
+      const selector = named(objects, kind, name).spec?.['selector'] as {
+        readonly matchLabels?: Readonly<Record<string, string>>;
+      };
+      const wanted = Object.entries(selector.matchLabels ?? selector);
+      expect(wanted).not.toEqual([]);
+      expect(wanted.every(([key, value]) => pod.metadata.labels[key] === value)).toBe(false);
+    }
+    // Where imagePullSecrets are; the set is where the operator looks.
+    expect(pod.metadata.namespace).toBe('signet-system');
+    expect(named(objects, 'SigningKeySet', 'signet-test').metadata.namespace).toBe('identity');
+  });
+
+  test('lets podLabels go before commonLabels, and writes no key twice', async () => {
+    const values = ['commonLabels.team=a', 'podLabels.team=b', 'serviceMonitor.labels.team=c'];
+    const objects = await render({ values: [...EVERYTHING, ...values] });
+    expect(named(objects, 'Deployment', 'signet').spec).toMatchObject({
+      template: { metadata: { labels: { team: 'b', 'app.kubernetes.io/name': 'signet' } } },
+    });
+    expect(named(objects, 'ServiceMonitor', 'signet').metadata.labels['team']).toBe('c');
+  });
+
+  test('takes what clusters ask of a Service, an account and a scrape', async () => {
+    const objects = await render({
+      values: [
+        'nameOverride=keys',
+        'serviceAccount.annotations.role=arn',
+        'serviceMonitor.enabled=true',
+        'serviceMonitor.interval=1m30s',
+        'issuer.service.type=LoadBalancer',
+        'issuer.service.httpPort=0',
+        'issuer.service.loadBalancerClass=internal',
+        'issuer.service.loadBalancerIP=192.0.2.1',
+        'issuer.service.loadBalancerSourceRanges={192.0.2.0/24}',
+        'issuer.service.externalTrafficPolicy=Local',
+      ],
+    });
+    expect(named(objects, 'Service', 'signet-keys-issuer').spec).toEqual({
+      type: 'LoadBalancer',
+      loadBalancerClass: 'internal',
+      loadBalancerIP: '192.0.2.1',
+      loadBalancerSourceRanges: ['192.0.2.0/24'],
+      externalTrafficPolicy: 'Local',
+      selector: { 'app.kubernetes.io/name': 'keys', 'app.kubernetes.io/instance': 'signet' },
+      ports: [{ name: 'https', port: 443, targetPort: 'https', appProtocol: 'https' }],
+    });
+    expect(named(objects, 'ServiceAccount', 'signet-keys-controller').metadata.annotations).toEqual(
+      { role: 'arn' },
+    );
+    expect(named(objects, 'ServiceMonitor', 'signet-keys').spec).toMatchObject({
+      endpoints: [{ interval: '1m30s' }, { interval: '1m30s' }],
+    });
   });
 
   test('keeps to the namespaces given: Roles there, and no ClusterRole that writes', async () => {
@@ -199,8 +291,24 @@ describe('A wrong value is refused:', () => {
     ['maxStaleness=soon', `maxStaleness "soon" ${NOT_A_DURATION}`],
     ['drainDelay=soon', `drainDelay "soon" ${NOT_A_DURATION}`],
     ['tls.secretname=x', "at '/tls': additional properties 'secretname' not allowed"],
-    ['tls.secretName=A_B', "at '/tls/secretName': 'A_B' does not match pattern"],
-    ['watchNamespaces={A}', "at '/watchNamespaces/0': 'A' does not match pattern"],
+    ['clockSkew=5', 'clockSkew 5 has no unit: type 5s for seconds, 5m for minutes or 5h for hours'],
+    ['clockSkew=0s', 'clockSkew 0s is no time at all: type a longer duration, such as 5m'],
+    ['maxStaleness=0', 'maxStaleness 0 is no time at all'],
+    ['tls.secretName=A_B', 'tls.secretName "A_B" is not the name of a Secret: type lower case'],
+    ['watchNamespaces={a,B}', 'watchNamespaces[1] "B" is not the name of a namespace: type lower'],
+    ['fullnameOverride=Foo', 'fullnameOverride "Foo" is not a name: type lower case letters'],
+    ['nameOverride=Foo', 'nameOverride "Foo" is not a name: type lower case letters'],
+    ['image.digest=abc', 'image.digest "abc" is not a digest: type sha256: and 64 digits'],
+    ['ingress.hosts={https://a}', 'ingress.hosts[0] "https://a" is not a host: type its name'],
+    ['serviceMonitor.interval=often', 'serviceMonitor.interval "often" is not an interval: type'],
+    ['commonLabels.app\\.kubernetes\\.io/name=x', 'commonLabels has app.kubernetes.io/name, which'],
+    [
+      'podLabels.app\\.kubernetes\\.io/instance=x',
+      'podLabels has app.kubernetes.io/instance, which',
+    ],
+    ['networkPolicy.enabled=true', 'networkPolicy.enabled needs networkPolicy.apiServerTo, where'],
+    ['podDisruptionBudget.maxUnavailable=half', 'maxUnavailable "half" is not a number of pods'],
+    ['issuer.service.loadBalancerIP=192.0.2.1', 'type issuer.service.type=LoadBalancer too'],
     ['podDisruptionBudget.maxUnavailable=0', "at '/podDisruptionBudget/maxUnavailable': minimum"],
     ['networkPolicy.apiServerPorts={x}', "at '/networkPolicy/apiServerPorts/0': got string"],
     [
@@ -216,4 +324,8 @@ describe('A wrong value is refused:', () => {
       stderr: expect.stringContaining(message),
     });
   });
+});
+
+test('No pattern is in the schema: its message would be a regular expression', () => {
+  expect(readFileSync(join(CHART, 'values.schema.json'), 'utf8')).not.toContain('"pattern"');
 });

@@ -50,9 +50,7 @@ interface PodObject {
 /** The operator's pods that are not on their way out. */
 export async function pods(site: Site): Promise<readonly PodObject[]> {
   const list = await get<{ items: PodObject[] }>(site, 'pods', '-n', OPERATOR, '-l', SELECTOR);
-  return list.items.filter(
-    ({ metadata }) => metadata.deletionTimestamp === undefined && metadata.name !== 'signet-test',
-  );
+  return list.items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
 }
 
 export function isReady({ status }: PodObject): boolean {

@@ -1,11 +1,16 @@
+{{- define "signet.name" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
+{{- end }}
+
 {{/* The release's name, with the chart's in it: what every other name begins with. */}}
 {{- define "signet.fullname" -}}
+{{- $name := include "signet.name" . -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains .Chart.Name .Release.Name -}}
+{{- else if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 {{- end }}
 
@@ -67,10 +72,17 @@ https://{{ include "signet.issuer" . }}.{{ .Release.Namespace }}.svc{{ if ne $po
 {{- end -}}
 {{- end }}
 
-{{/* The value at the path given, if it is a duration that the operator reads. */}}
+{{/* The value at the path given, if it is a duration that the operator reads; only drainDelay may be 0. */}}
 {{- define "signet.duration" -}}
 {{- $value := .root.Values -}}
 {{- range splitList "." .name }}{{ $value = index $value . }}{{ end -}}
+{{- $value = toString $value -}}
+{{- if regexMatch `^[0-9]*[1-9][0-9]*$` $value -}}
+{{- fail (printf "%s %s has no unit: type %ss for seconds, %sm for minutes or %sh for hours" .name $value $value $value $value) -}}
+{{- end -}}
+{{- if and (ne .name "drainDelay") (regexMatch `^(0+(\.0+)?(ms|s|m|h)?)+$` $value) -}}
+{{- fail (printf "%s %s is no time at all: type a longer duration, such as 5m or 1h30m" .name $value) -}}
+{{- end -}}
 {{- if not (regexMatch `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$` $value) -}}
 {{- fail (printf "%s %q is not a duration: type a number with a unit, such as 5m or 1h30m" .name $value) -}}
 {{- end -}}
@@ -87,14 +99,24 @@ https://{{ include "signet.issuer" . }}.{{ .Release.Namespace }}.svc{{ if ne $po
 
 {{/* Never changes between upgrades: a Deployment's selector is immutable. */}}
 {{- define "signet.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "signet.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* Not managed-by: signet, which marks what the controller writes. */}}
+{{/* Of the pod of `helm test`: another name, so that nothing that selects the operator's pods has it. */}}
+{{- define "signet.testSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "signet.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "signet.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "signet.selectorLabels" . }}
+{{ include "signet.sharedLabels" . }}
+{{- end }}
+
+{{/* Not managed-by: signet, which marks what the controller writes. */}}
+{{- define "signet.sharedLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: {{ .Chart.Name }}
