@@ -8,7 +8,11 @@ import { CHART, EVERYTHING, named, render } from './render.ts';
 
 interface Group {
   readonly name: string;
-  readonly rules: readonly { readonly alert?: string; readonly expr: string }[];
+  readonly rules: readonly {
+    readonly alert?: string;
+    readonly expr: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  }[];
 }
 
 const folder = temporaryDirectory('signet-alerts-');
@@ -19,6 +23,7 @@ function write(name: string, groups: unknown): void {
 }
 
 const MINUTES = 180_000;
+const METRICS = readFileSync(join(CHART, '..', '..', 'docs', 'metrics.md'), 'utf8');
 
 describe('The alerts', () => {
   test(
@@ -32,6 +37,26 @@ describe('The alerts', () => {
     },
     MINUTES,
   );
+
+  test('have each a row in docs/metrics.md, whose link is their runbook_url', async () => {
+    const { spec } = named(await render({ values: EVERYTHING }), 'PrometheusRule', 'signet');
+    const groups = spec?.['groups'] as Group[];
+    const alerts = groups.flatMap(({ rules }) => rules);
+    const row = /^\| `(Signet\w+)` \| .* \| \[[^\]]+\]\((\S+)\) \|$/gm;
+    const documented = [...METRICS.matchAll(row)].map(([, alert, link = '']) => ({
+      alert,
+      runbook: `https://git.example.com/signet/docs/${link.replace(/^#/, 'metrics.md#')}`,
+    }));
+    expect(documented).toEqual(
+      alerts.map(({ alert, annotations }) => ({ alert, runbook: annotations?.['runbook_url'] })),
+    );
+    const rule = named(
+      await render({ values: ['prometheusRule.enabled=true'] }),
+      'PrometheusRule',
+      'signet',
+    );
+    expect(JSON.stringify(rule)).not.toContain('runbook_url');
+  });
 
   test(
     'and the dashboard ask for metrics that are documented, in queries that Prometheus takes',
@@ -50,10 +75,9 @@ describe('The alerts', () => {
 
       const groups = named(objects, 'PrometheusRule', 'signet').spec?.['groups'] as Group[];
       const alerts = groups.flatMap(({ rules: each }) => each.map(({ expr }) => expr));
-      const documented = readFileSync(join(CHART, '..', '..', 'docs', 'metrics.md'), 'utf8');
       const asked = [...queries, ...alerts].flatMap((expr) => expr.match(/\bsignet_\w+/g) ?? []);
       const unknown = asked.filter(
-        (name) => !documented.includes(`\`${name.replace(/_(bucket|count|sum)$/, '')}\` |`),
+        (name) => !METRICS.includes(`\`${name.replace(/_(bucket|count|sum)$/, '')}\` |`),
       );
       expect(unknown).toEqual([]);
       expect(queries.length).toBeGreaterThan(10);

@@ -169,3 +169,11 @@ readinessProbe:
 {{- end -}}
 {{- int64 $sum -}}
 {{- end }}
+
+{{/* Of an alert: where the page and heading given stand in the docs, if that was said. */}}
+{{- define "signet.runbook" -}}
+{{- $root := first . -}}
+{{- with $root.Values.prometheusRule.docsUrl -}}
+runbook_url: {{ printf "%s/%s" (trimSuffix "/" .) (last $) | quote }}
+{{- end -}}
+{{- end }}
