@@ -36,17 +36,23 @@ export class Publications {
     this.#published = new Published(options.cache);
   }
 
-  /** What a ConfigMap was last seen to carry: all of a keyring's keys, or none. */
+  /**
+   * What a ConfigMap was last seen to carry. One that is not as it should be counts as carrying no
+   * key of the keyring, and every key that was revoked: until it is written, gateways may hold it.
+   */
   look(ring: Keyring, name: string): Publisher {
-    const { namespace } = ring.owner;
     const fault = this.#faults.get(faultKey(ring, name));
-    const held = this.#options.cache.get(namespace, name);
-    const current = held !== undefined && isOf(ring, held) && this.#isCurrent(ring, held);
     return {
       name: `ConfigMap ${name}`,
-      kids: current ? ring.keys.map(({ kid }) => kid) : [],
+      kids: this.#carriedBy(ring, name, fault).map(({ kid }) => kid),
       ...(fault === undefined ? {} : { fault }),
     };
+  }
+
+  #carriedBy(ring: Keyring, name: string, fault: Fault | undefined): readonly { kid: string }[] {
+    const held = this.#options.cache.get(ring.owner.namespace, name);
+    if (held !== undefined && isOf(ring, held) && this.#isCurrent(ring, held)) return ring.keys;
+    return fault?.reason === NOT_OURS ? [] : ring.revoked;
   }
 
   /**

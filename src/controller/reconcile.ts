@@ -100,9 +100,12 @@ export class Reconciler {
     transition: Transition,
     look: () => View | undefined,
   ): Promise<undefined> {
-    const { apply, replicas } = this.#options;
+    const { apply, replicas, caches } = this.#options;
     if (transition.kind === 'Publish') {
+      const { uid } = transition.keyring.owner;
+      const planned = caches.keyrings.of(uid);
       await replicas.refresh();
+      if (caches.keyrings.of(uid) !== planned) return;
       if (look()?.observed.replicas.every(({ hasLoaded }) => hasLoaded) !== true) return;
     }
     const stillClaims = () => look()?.observed.claim.granted === true;

@@ -70,6 +70,7 @@ export type IssuerClaim =
 export interface Publisher {
   /** As people know it, such as `ConfigMap login-keys`. */
   readonly name: string;
+  /** Those that it carries whole, and revoked ones that it may still carry. */
   readonly kids: readonly string[];
   /** Why it cannot carry any, when it cannot. */
   readonly fault?: { readonly reason: ReasonOf<'Published'>; readonly message: string };

@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { PENDING_ANNOTATION } from '../../../src/api/constants.ts';
 import { paths } from '../../../src/controller/objects.ts';
+import { ApiError } from '../../../src/kube/errors.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   AT_ONCE,
@@ -38,16 +39,25 @@ async function make(): Promise<TenantSet> {
   return makePublished(await world.tenant());
 }
 
+/** ConfigMaps alone decide what is published, until the end of the test. */
+async function withoutIssuer(): Promise<void> {
+  const { issuer } = world.stack;
+  onTestFinished(() => issuer.restart());
+  await issuer.kill('SIGTERM');
+}
+
 describe('between two calls of the controller', () => {
   const isUpdate = ({ method, path }: Call, of: string) => method === 'PUT' && path === of;
 
   /** Runs once, right before the first such call of the controller. */
   function beforeFirst(is: (call: Call) => boolean, run: () => Promise<void>): () => boolean {
+    let begun = false;
     let done = false;
     controller.kube.before = async (call) => {
-      if (done || !is(call)) return;
-      done = true;
+      if (begun || !is(call)) return;
+      begun = true;
       await run();
+      done = true;
     };
     return () => done;
   }
@@ -103,6 +113,50 @@ describe('between two calls of the controller', () => {
     await world.patch(set.secretPath, { data: { mine: null } });
     await expectPromotions(set, 1);
     expect([await set.kid('previous'), await set.kid('current')]).toEqual(kids);
+  });
+
+  it('a Secret that somebody puts back while the Leases are read is not written over (I10)', async () => {
+    await withoutIssuer();
+    const [set, other] = [await make(), await make()];
+    const current = await set.kid('current');
+    const earlier = (await set.secret())?.data;
+    const changed = beforeFirst(
+      ({ method, path }) => method === 'GET' && path.endsWith('/leases'),
+      async () => {
+        const entries = Object.keys((await set.secret())?.data ?? {});
+        const none = Object.fromEntries(entries.map((name) => [name, null]));
+        await world.patch(set.secretPath, { data: { ...none, ...earlier } });
+        await world.patch(other.secretPath, { data: { mine: 'bWluZQ==' } });
+        // Events come in order: who has seen the second change has seen the first.
+        await other.until('Ready', 'KeyringDamaged');
+      },
+    );
+    await request(set);
+    await eventually(changed);
+    await request(set);
+    await expectPromotions(set, 1);
+    expect(await set.kid('previous')).toBe(current);
+    await world.patch(other.secretPath, { data: { mine: null } });
+  });
+
+  it('a revoked key does not count as gone while a ConfigMap that carries it cannot be written (I6)', async () => {
+    const set = await make();
+    const path = paths.configMap(set.tenant.name, TARGET);
+    await request(set);
+    await expectPromotions(set, 1);
+    await set.until('Published', 'True');
+    const previous = await set.kid('previous');
+    await withoutIssuer();
+    controller.kube.before = (call) => {
+      if (isUpdate(call, path)) throw new ApiError(403, 'Forbidden', 'not now');
+    };
+    await world.patch(set.path, { metadata: { annotations: { revoke: 'previous' } } });
+    await set.until('Published', 'ConfigMapNotWritten');
+    const revoked = async () =>
+      (await set.keyring()).revoked.find(({ kid }) => kid === previous) ?? expect.fail('not yet');
+    expect(await revoked()).not.toHaveProperty('revokedEverywhereAt');
+    controller.kube.unwatch();
+    await eventually(async () => expect(await revoked()).toHaveProperty('revokedEverywhereAt'));
   });
 
   it('a ConfigMap that becomes somebody else’s is not written over', async () => {
