@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -65,6 +66,32 @@ describe('The chart is taken by the API server, every object of it,', () => {
     ).rejects.toThrow('gruops');
     await cluster.kubectl(['delete', ...crds]);
   }, 120_000);
+});
+
+/** With what a table of docs/metrics.md has instead of what a reader fills in. */
+const FIRST_COMMAND = /^\| `(Signet\w+)` \|.*\| `kubectl ([^`<]+)` \|/gm;
+
+test('The first command that docs/metrics.md gives for an alert shows what it is about', async () => {
+  const login = ['-n', namespace, 'signingkeysets/login'];
+  const set = { apiVersion: 'signet.dev/v1alpha1', kind: 'SigningKeySet' };
+  const input = JSON.stringify({ ...set, metadata: { name: 'login', namespace }, spec: {} });
+  await cluster.kubectl(['create', '-f', '-'], { input });
+  const conditions = ['RotationPending', 'RotationOverdue'].map((type) => ({
+    ...{ type, status: 'True', reason: `Why${type}`, message: '' },
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  }));
+  const status = JSON.stringify({ status: { conditions } });
+  await cluster.kubectl(['patch', ...login, '--subresource=status', '--type=merge', '-p', status]);
+  const page = readFileSync(join(ROOT, 'docs', 'metrics.md'), 'utf8');
+  const printed = new Map<string, string>();
+  for (const [, alert = '', command = ''] of page.matchAll(FIRST_COMMAND)) {
+    const args = command.replaceAll("'", '').split(' ');
+    printed.set(alert, (await cluster.kubectl(args)).stdout);
+  }
+  expect(printed.size).toBeGreaterThan(10);
+  expect(printed.get('SignetRotationBlocked')).toMatch(/ login +WhyRotationPending/);
+  expect(printed.get('SignetRotationOverdue')).toMatch(/ login +True/);
+  await cluster.kubectl(['delete', ...login, '--wait=false']);
 });
 
 /** Everything that Signet may do: kind, name, groups, resources, names, verbs. */
