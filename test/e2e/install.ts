@@ -8,8 +8,10 @@ const CHART = 'charts/signet';
 /** As typed by somebody whose registry has the image: nothing else is set. */
 async function helm({ site }: Life, verb: string, chart: string, image: string): Promise<void> {
   const [repository, tag] = image.split(':');
+  // As docs/upgrade.md says.
+  const reuse = verb === 'upgrade' ? ['--reset-then-reuse-values'] : [];
   await site.helm([
-    ...[verb, RELEASE, chart, '-n', OPERATOR, '--wait', '--timeout', '5m'],
+    ...[verb, RELEASE, chart, ...reuse, '-n', OPERATOR, '--wait', '--timeout', '5m'],
     ...['--set', `image.repository=${repository}`, '--set', `image.tag=${tag}`],
   ]);
 }
