@@ -212,9 +212,10 @@ export interface SigningKeySetStatus {
   readonly observedGeneration?: number;
   /**
    * Ready: the set signs and is published as its spec asks. Published: every live issuer and every
-   * ConfigMap has every key. RotationPending: a request was taken and waits, message says for
-   * what. RotationOverdue: the current key has signed for more than 365 days. ClockSkew: the
-   * operator's clock and the API server's disagree, so nothing is promoted or revoked.
+   * ConfigMap has every key. RotationPending: a request, or a rotation that is due by itself,
+   * waits, message says for what. RotationOverdue: the current key has signed for more than 365
+   * days. ClockSkew: the operator's clock and the API server's disagree, so nothing is promoted or
+   * revoked.
    */
   readonly conditions?: readonly Condition[];
   /**
@@ -235,7 +236,7 @@ export interface SigningKeySetStatus {
   readonly nextRotationAt?: string;
   /**
    * What keeps the next key from being promotable, other than time: at most three names, such as
-   * ConfigMap/login-verification-keys or PreviousKeys.
+   * ConfigMap login-verification-keys or PreviousKeys.
    */
   readonly blockedBy?: readonly string[];
   /**

@@ -307,15 +307,19 @@ describe('kubectl', () => {
       expect.stringMatching(/^\d+s$/),
     ]);
     const wide = (await kubectl(['get', 'sks', 'shown', '-o', 'wide'])).trim().split('\n');
-    expect(wide.map((line) => line.trim().split(/\s+/).slice(-4))).toEqual([
-      ['CURRENT-KID', 'NEXT-KID', 'PREVIOUS-KID', 'ISSUER'],
-      ['current1-whole', 'next-one-whole', 'previous-newest', 'https://login.example.com/'],
+    expect(wide.map((line) => line.trim().split(/\s+/).slice(-5))).toEqual([
+      ['PENDING', 'CURRENT-KID', 'NEXT-KID', 'PREVIOUS-KID', 'ISSUER'],
+      [
+        ...['WaitingForPropagation', 'current1-whole', 'next-one-whole', 'previous-newest'],
+        'https://login.example.com/',
+      ],
     ]);
   });
 });
 
 const MOMENT = '2026-01-01T10:00:00Z';
 const key = { algorithm: 'ES256', createdAt: MOMENT } as const;
+const told = { status: 'True', message: '', lastTransitionTime: MOMENT } as const;
 const STATUS: SigningKeySetStatus = {
   current: 'current1',
   next: 'next-one',
@@ -329,7 +333,8 @@ const STATUS: SigningKeySetStatus = {
     { ...key, kid: 'previous-older', state: 'previous' },
   ],
   conditions: [
-    { type: 'Ready', status: 'True', reason: 'Signing', message: '', lastTransitionTime: MOMENT },
+    { ...told, type: 'Ready', reason: 'Signing' },
+    { ...told, type: 'RotationPending', reason: 'WaitingForPropagation' },
   ],
 };
 
