@@ -126,6 +126,20 @@ export const MUTANTS: readonly Mutant[] = [
         : key,
     );
   }),
+  writing('the key that signed goes on signing', 'I2', ['Promote'], (transition) =>
+    withKeys(
+      transition,
+      inState('previous', (key) => ({ ...key, state: 'current' })),
+    ),
+  ),
+  writing('a revoked kid comes back', 'I8', ['Promote'], (transition) => {
+    const { keys, revoked } = transition.keyring;
+    const [gone] = revoked;
+    const like = keys.filter(isMade).find(({ state }) => state === 'previous');
+    if (gone === undefined || like === undefined || keys.length > 4) return transition;
+    const { privateKey: _, ...old } = { ...like, kid: gone.kid, tokensUntil: Infinity };
+    return { ...transition, keyring: { ...transition.keyring, keys: [...keys, old] } };
+  }),
   pretending('the gate is ignored', 'I3 I1', (key) => ({ ...key, inFirstJwks: true })),
   pretending('P is not waited for to the end', 'I3 I1', ({ publishedAt, ...key }) =>
     publishedAt === undefined
