@@ -58,6 +58,7 @@ export class Rotations {
   readonly #ledger: Ledger;
   readonly #random: Random;
   readonly #progress = new Map<string, Progress>();
+  readonly #revoked: (Revocation & { readonly everywhere: number })[] = [];
   #asking = true;
   #lastOutage = 0;
 
@@ -75,6 +76,12 @@ export class Rotations {
   /** Gateways do not see what is published. @param at - Unix ms; infinite: until further notice. */
   outage(at: number): void {
     this.#lastOutage = at;
+    // What has just been revoked may not have reached them either.
+    for (const { kids, askedAt, everywhere } of this.#revoked) {
+      if (everywhere < Date.now()) continue;
+      for (const kid of kids) this.#ledger.revoked(kid, askedAt, Number.POSITIVE_INFINITY);
+    }
+    this.#revoked.length = 0;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -154,5 +161,6 @@ export class Rotations {
     // Those that are listed no more went together with the others, or long ago.
     if (keys.length === 0 || this.#lastOutage > askedAt) return;
     for (const kid of kids) this.#ledger.revoked(kid, askedAt, everywhere);
+    this.#revoked.push({ kids, askedAt, everywhere });
   }
 }
