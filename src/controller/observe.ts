@@ -95,10 +95,13 @@ function heldSecret(uid: string, held: HeldKeyring | undefined): HeldSecret | un
 function observedSet({ metadata, status }: SigningKeySet, namespaceUid: string): ObservedSet {
   const { namespace, name, uid, annotations = {} } = metadata;
   const reportedKids = (status?.keys ?? []).map(({ kid }) => kid);
-  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  const reported = (name: string) => status?.conditions?.find(({ type }) => type === name);
+  const ready = reported('Ready');
   return {
     ...{ namespace, name, uid, namespaceUid, annotations, reportedKids },
     ...(ready === undefined ? {} : { reportedReady: ready.reason }),
+    ...(status?.issuer === undefined ? {} : { reportedIssuer: status.issuer }),
+    reportedPending: reported('RotationPending')?.status === 'True',
   };
 }
 

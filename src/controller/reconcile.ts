@@ -79,16 +79,18 @@ export class Reconciler {
     const { apply, caches, time: clock, write } = this.#options;
     const { observed, policy, set } = view;
     const time = clock();
-    const { intake, transition, discard, report: said, recheckAt } = plan(observed, policy, time);
+    const made = plan(observed, policy, time);
+    const { intake, transition, discard, recheckAt } = made;
     if (intake !== undefined && set !== undefined) return await apply.intake(set, intake);
     if (transition !== undefined) return await this.#change(set, transition, look);
     if (discard !== undefined) return await apply.discard(discard.keyring);
     const failure = await this.#publish(view);
     if (failure === 'changed') return undefined;
     const after = failure === undefined ? view : (look() ?? view);
-    const settled = failure === undefined ? said : plan(after.observed, policy, time).report;
-    if (set !== undefined && settled !== undefined) {
-      await report(set, settled, time.stamp, { write, cache: caches.sets });
+    const settled = failure === undefined ? made : plan(after.observed, policy, time);
+    if (set !== undefined && settled.report !== undefined) {
+      const isNew = await report(set, settled.report, time.stamp, { write, cache: caches.sets });
+      if (isNew) apply.tell(set.metadata, settled.notices ?? []);
     }
     if (failure !== undefined) throw failure.error;
     const rechecks = [recheckAt, view.lapsesAt, this.#foreignRecheck(view, time.now)];

@@ -19,7 +19,7 @@ export function defineSetMetrics(registry: Registry, sets: Sets): void {
     ),
     collected(
       'signet_oldest_waiting_request_timestamp_seconds',
-      'Since when the request that has waited for longest, of all sets, waits.',
+      'Since when the request, or rotation that is due, that has waited for longest, of all sets, waits.',
       [],
       () => earliest(sets().map(waitingSince)),
     ),

@@ -1,4 +1,4 @@
-import { MINUTE, REFUSED_ANNOTATION } from '../api/constants.ts';
+import { MINUTE, PENDING_ANNOTATION, REFUSED_ANNOTATION } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
 import type { ConditionType, ReasonOf } from '../api/reasons.ts';
 import type { Condition } from '../api/signingkeyset.generated.ts';
@@ -7,11 +7,12 @@ import type { Bereft } from './backup.ts';
 import { hadKeys } from './beginnings.ts';
 import { forcedUntil } from './force.ts';
 import { lackingNext } from './gate.ts';
+import { rollbackRefusal } from './judge.ts';
 import { overdueSince } from './overdue.ts';
 import type { PendingRequest } from './pending.ts';
 import { currentKey, nextKey, type ReadyFault } from './situation.ts';
-import { at, from, short } from './text.ts';
-import { explainWait } from './wait.ts';
+import { annotateCommand, at, from, short } from './text.ts';
+import { explainDue, explainHold, explainWait } from './wait.ts';
 
 /** A condition as it is now; when it last changed is known to whoever writes it. */
 export type ReportedCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
@@ -57,70 +58,99 @@ function notReady({ set, fault, observed }: Facts): ReportedCondition {
   return condition('Ready', 'False', 'KeysNotCreated', message);
 }
 
-/** Whether verifiers can know the key that signs and the one that will. */
-export function published({ ring, observed, now }: WithKeys): ReportedCondition {
-  const faulty = observed.publishers.find(({ fault }) => fault !== undefined);
-  if (faulty?.fault !== undefined) {
-    return condition('Published', 'False', faulty.fault.reason, faulty.fault.message);
-  }
-  const forced = forcedUntil(ring, now);
-  if (forced !== undefined) {
-    const end = Number.isFinite(forced) ? `until ${from(forced)}` : 'for now';
-    const message =
-      `${short(currentKey(ring).kid)} signs before all verifiers can have seen it, as asked by ` +
-      `${ring.lastRotation?.request}: those that have not refetched the JWKS refuse its tokens, ${end}`;
-    return condition('Published', 'False', 'ForcedEarly', message);
-  }
-  const lacking = lackingNext(ring, observed);
-  if (lacking.length > 0 || nextKey(ring).publishedAt === undefined) {
-    const names = lacking.map(({ name, fault }) => (fault ? `${name} (${fault})` : name));
-    const whom = names.join(', ') || 'a moment';
-    return condition('Published', 'False', 'Publishing', `The next key waits for ${whom}`);
-  }
-  return condition('Published', 'True', 'PublishedEverywhere', 'Current and next are published');
+/** One thing to be said in a condition. */
+interface Remark<Type extends ConditionType> {
+  readonly reason: ReasonOf<Type>;
+  readonly message: string;
 }
 
-/** Whether a request waits, why, until when, and how to cancel it. */
-export function rotationPending({ request, ...facts }: WithKeys): ReportedCondition {
-  const { set, policy, ring } = facts;
-  if (request !== undefined) {
-    const wait = explainWait(facts, request);
-    return condition(
-      'RotationPending',
-      'True',
-      wait?.reason ?? 'InProgress',
-      `${request.asked.join(' ')}: ${wait?.message ?? 'being carried out'}. To cancel: kubectl ` +
-        `annotate signingkeyset ${set.name} -n ${set.namespace} signet.dev/pending-`,
-    );
+/** Whether verifiers can know the key that signs and the one that will. */
+export function published(facts: WithKeys): ReportedCondition {
+  const fault = facts.observed.publishers.find((publisher) => publisher.fault)?.fault;
+  const remarks = [fault, forcedEarly(facts), fault ? undefined : publishing(facts)];
+  const good = {
+    reason: 'PublishedEverywhere',
+    message: 'Current and next are published',
+  } as const;
+  return saying('Published', remarks, good);
+}
+
+function forcedEarly(facts: WithKeys): Remark<'Published'> | undefined {
+  const { ring, set, now } = facts;
+  const forced = forcedUntil(ring, now);
+  const { request = '', trigger } = ring.lastRotation ?? {};
+  if (forced === undefined) return undefined;
+  const end = Number.isFinite(forced) ? `until ${from(forced)}` : 'for now';
+  const canUndo = trigger === 'Force' && rollbackRefusal(facts, []) === undefined;
+  const undo = canUndo ? `. To undo: ${annotateCommand(set, 'rollback=now')}` : '';
+  const message =
+    `${short(currentKey(ring).kid)} signs before all verifiers can have seen it, as asked by ` +
+    `${request}: those that have not refetched the JWKS refuse its tokens, ${end}${undo}`;
+  return { reason: 'ForcedEarly', message };
+}
+
+function publishing({ ring, observed }: WithKeys): Remark<'Published'> | undefined {
+  const lacking = lackingNext(ring, observed);
+  if (lacking.length === 0 && nextKey(ring).publishedAt !== undefined) return undefined;
+  const names = lacking.map(({ name, fault }) => (fault ? `${name} (${fault})` : name));
+  const whom = names.join(', ') || 'a moment';
+  return { reason: 'Publishing', message: `The next key waits for ${whom}` };
+}
+
+/** Whether a rotation waits, asked for or due by itself: why, until when, and how to cancel it. */
+export function rotationPending(facts: WithKeys): ReportedCondition {
+  const { request, policy, ring } = facts;
+  const fault = policy.scheduleFault;
+  const schedule = fault === undefined ? undefined : remark('ScheduleInvalid', fault);
+  const wait = request === undefined ? explainDue(facts) : requestWaits(facts, request);
+  const refusal = refused(facts);
+  if (wait === undefined) {
+    const none = remark('NoRequest', 'No rotation was asked for');
+    return saying('RotationPending', [refusal, schedule, held(facts), forced(ring)], none);
   }
-  return (
-    refused(facts) ??
-    (policy.scheduleFault === undefined
-      ? undefined
-      : condition('RotationPending', 'False', 'ScheduleInvalid', policy.scheduleFault)) ??
-    forced(ring) ??
-    condition('RotationPending', 'False', 'NoRequest', 'No rotation was asked for')
-  );
+  const told = [wait, refusal && { ...refusal, message: `Refused: ${refusal.message}` }];
+  return { ...saying('RotationPending', [...told, schedule, forced(ring)], wait), status: 'True' };
+}
+
+function requestWaits(facts: WithKeys, request: PendingRequest): Remark<'RotationPending'> {
+  const wait = explainWait(facts, request);
+  const message =
+    `${request.asked.join(' ')}: ${wait?.message ?? 'being carried out'}. To cancel: ` +
+    annotateCommand(facts.set, `${PENDING_ANNOTATION}-`);
+  return remark(wait?.reason ?? 'InProgress', message);
 }
 
 /** The same for a set without keys, of which only a restore can be asked. */
 export function restorePending({ request, ...facts }: Facts): ReportedCondition | undefined {
-  if (request?.restore === undefined) return refused(facts);
-  const message = `${request.asked.join(' ')}: the Secret ${request.restore} is being read`;
-  return condition('RotationPending', 'True', 'InProgress', message);
+  const { set } = facts;
+  if (request?.restore === undefined) {
+    const refusal = refused(facts);
+    return refusal && condition('RotationPending', 'False', refusal.reason, refusal.message);
+  }
+  const hold = explainHold(facts);
+  const message =
+    `${request.asked.join(' ')}: ${hold?.message ?? `the Secret ${request.restore} is being read`}. ` +
+    `To cancel: ${annotateCommand(set, `${PENDING_ANNOTATION}-`)}`;
+  return condition('RotationPending', 'True', hold?.reason ?? 'InProgress', message);
 }
 
-function refused({ set }: Facts): ReportedCondition | undefined {
+function refused({ set }: Facts): Remark<'RotationPending'> | undefined {
   const refusal = set.annotations[REFUSED_ANNOTATION];
-  if (refusal === undefined) return undefined;
-  return condition('RotationPending', 'False', 'RequestRefused', refusal);
+  return refusal === undefined ? undefined : remark('RequestRefused', refusal);
+}
+
+/** A hold shows before anybody asks for something, lest a leak be the moment to find out. */
+function held(facts: WithKeys): Remark<'RotationPending'> | undefined {
+  if (!facts.policy.suspend) return undefined;
+  const message = `Every rotation, revocation and restore is ${explainHold(facts)?.message}`;
+  return remark('Suspended', message);
 }
 
 /** Stays until another key signs, so that nobody overlooks it (I17). */
-function forced({ lastRotation: last }: Keyring): ReportedCondition | undefined {
+function forced({ lastRotation: last }: Keyring): Remark<'RotationPending'> | undefined {
   if (last?.trigger !== 'Force' && last?.trigger !== 'Compromised') return undefined;
   const message = `The last rotation, at ${at(last.at)}, did not wait for verifiers: ${last.request}`;
-  return condition('RotationPending', 'False', 'Forced', message);
+  return remark('Forced', message);
 }
 
 /** Whether the same key signs for more than a year. */
@@ -133,8 +163,7 @@ export function rotationOverdue({ ring, set, now }: WithKeys): ReportedCondition
     'RotationOverdue',
     'True',
     'NotRotatedFor365Days',
-    `The same key signs since ${at(since)}: type kubectl annotate signingkeyset ${set.name} ` +
-      `-n ${set.namespace} rotate=now`,
+    `The same key signs since ${at(since)}: type ${annotateCommand(set, 'rotate=now')}`,
   );
 }
 
@@ -154,6 +183,25 @@ export function clockSkew({ observed, policy }: Facts): ReportedCondition {
     `The clocks of controller and API server are ${apart} apart or more, and ${allowed} is allowed: ` +
       "nothing is promoted or revoked until they agree; see to the node's time service (NTP)",
   );
+}
+
+function remark(reason: ReasonOf<'RotationPending'>, message: string): Remark<'RotationPending'> {
+  return { reason, message };
+}
+
+/** Not so, for these reasons: the first stands for all, and none hides what another says (I17). */
+function saying<Type extends ConditionType>(
+  type: Type,
+  remarks: readonly (Remark<Type> | undefined)[],
+  good: Remark<Type>,
+): ReportedCondition {
+  const said = remarks.filter((one) => one !== undefined);
+  const [first] = said;
+  if (first === undefined) {
+    const status = type === 'RotationPending' ? 'False' : 'True';
+    return condition(type, status, good.reason, good.message);
+  }
+  return condition(type, 'False', first.reason, said.map(({ message }) => message).join('. '));
 }
 
 function condition<Type extends ConditionType>(

@@ -43,6 +43,32 @@ describe('rotate=force', () => {
     expect(world.condition('RotationPending').reason).toBe('NoRequest');
   });
 
+  test('is not hidden by a refusal, a hold or a ConfigMap that cannot be written (I17)', () => {
+    const world = closed().annotate({ rotate: 'force' }).annotate({ rotate: 'froce' });
+    const fault = { reason: 'ConfigMapNotOurs', message: 'ConfigMap keys is not ours' } as const;
+    world.lagging = [{ name: 'ConfigMap keys', kids: [], fault }];
+    world.spec({ suspend: true });
+    const [pending, published] = [world.condition('RotationPending'), world.condition('Published')];
+    expect(pending).toMatchObject({ status: 'False', reason: 'RequestRefused' });
+    expect(pending.message).toMatch(/^rotate=froce is .* held by .* did not wait for verifiers/);
+    expect(published).toMatchObject({ status: 'False', reason: 'ConfigMapNotOurs' });
+    expect(published.message).toMatch(
+      /^ConfigMap keys is not ours\. .* until 2026-01-01T01:30:00Z/,
+    );
+  });
+
+  test('names the command that undoes it, where there is one', () => {
+    const undo = 'To undo: kubectl annotate signingkeyset login -n identity rollback=now';
+    const world = closed().annotate({ rotate: 'force' });
+    expect(world.heard).toContain(undo);
+    expect(world.condition('Published').message).toContain(undo);
+    const other = closed();
+    other.annotate({ rotate: 'force', revoke: currentKey(other.keys).kid });
+    expect(other.messages.join()).not.toContain(undo);
+    const compromised = closed().annotate({ rotate: 'compromised' });
+    expect(compromised.condition('Published').message).not.toContain(undo);
+  });
+
   test('with the gate open costs nothing, and says so', () => {
     const world = World.start().annotate({ rotate: 'force' });
     expect(world.told).toContain('RotationForced');

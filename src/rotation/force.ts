@@ -3,16 +3,20 @@ import { formatDuration } from '../api/duration.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import { gate, lackingNext } from './gate.ts';
 import { currentKey, nextKey, type Situation } from './situation.ts';
-import { from } from './text.ts';
+import { annotateCommand, from } from './text.ts';
 
 /** Who refetches when, once a token comes with a kid that it does not know (docs/protocol.md). */
 const REFETCH =
   'go-oidc, jwks-rsa, Nimbus and the Apache modules refetch at once when they see the new kid, ' +
   'PyJWT and jose within 30s, kube-apiserver within max-age';
 
-/** What a promotion by force costs, at the moment of it (design section 2). */
-export function priceOfForce(situation: Situation): string {
-  const { ring, observed } = situation;
+/**
+ * What a promotion by force costs, at the moment of it (design section 2), and how to undo it.
+ *
+ * @param leaving the kids that are revoked along with it.
+ */
+export function priceOfForce(situation: Situation, leaving: readonly string[]): string {
+  const { set, ring, observed } = situation;
   const next = nextKey(ring);
   if (
     gate(
@@ -26,13 +30,15 @@ export function priceOfForce(situation: Situation): string {
   }
   const lacking = lackingNext(ring, observed).map(({ name }) => name);
   const missed = lacking.length === 0 ? '' : `. Without it are yet: ${lacking.join(', ')}`;
+  const canUndo = !leaving.includes(currentKey(ring).kid);
+  const undo = canUndo ? `. To undo: ${annotateCommand(set, 'rollback=now')}` : '';
   const until =
     next.publishedAt === undefined
       ? `${formatDuration(next.propagationDelay)} after it is published everywhere`
       : from(next.publishedAt + next.propagationDelay);
   return (
     `verifiers that have not seen it refuse its tokens until they refetch the JWKS, the last of ` +
-    `them by ${until}. ${REFETCH} (${maxAge(ring)})${missed}`
+    `them by ${until}. ${REFETCH} (${maxAge(ring)})${missed}${undo}`
   );
 }
 

@@ -114,7 +114,8 @@ const refuseRotate: Refuse<'rotate'> = ({ rotate }, { ring, leaving }) => {
 export function rollbackRefusal(situation: Situation, leaving: readonly string[]): Refusal {
   const { ring } = situation;
   const [newest] = previousKeys(ring);
-  if (newest === undefined) return 'there is no previous key that could sign again';
+  if (newest === undefined)
+    return 'there is no previous key that could sign again: type rotate=now';
   const { kid } = newest;
   if (leaving.includes(kid))
     return `${short(kid)} is to sign again and to be revoked: type only one`;
@@ -155,7 +156,7 @@ const refuseRevoke: Refuse<'revoke'> = ({ revoke }, { ring, waiting, others }) =
   if (revoke.includes(kid) && !(rotates || rollsBack)) {
     return (
       'it names the key that signs: rotate first, or in the same command ' +
-      `(rotate=now revoke=${kid}), so that another key signs`
+      `(rotate=now revoke=${kid}), so that another key signs; after a leak type rotate=compromised`
     );
   }
   const newest = previousKeys(ring)[0]?.kid;

@@ -2,7 +2,7 @@ import { DAY, OVERDUE_ANNOTATION } from '../api/constants.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import type { Intake } from './requests.ts';
 import { currentKey, type Situation } from './situation.ts';
-import { at, short } from './text.ts';
+import { annotateCommand, at, short } from './text.ts';
 
 /** Not rotated for this long: `RotationOverdue`. */
 const NOTICE_AGE = 365 * DAY;
@@ -32,8 +32,8 @@ export function tellOverdue({ set, ring, observed, now }: Situation): Intake | u
         type: 'Warning',
         reason: 'RotationOverdue',
         message:
-          `${short(kid)} signs since ${at(promotedAt)}: type kubectl annotate signingkeyset ` +
-          `${set.name} -n ${set.namespace} rotate=now, and set spec.rotation.every`,
+          `${short(kid)} signs since ${at(promotedAt)}: type ` +
+          `${annotateCommand(set, 'rotate=now')}, and set spec.rotation.every`,
       },
     ],
   };

@@ -26,7 +26,7 @@ import {
 import { describe, type Report } from './status.ts';
 import { adoptPolicy, dueKids, remember, replaceNext, revoke } from './transitions.ts';
 import { idsPresent } from './verbs.ts';
-import { explainWait } from './wait.ts';
+import { explainDue, explainWait } from './wait.ts';
 
 /** What to do now: at most one write of each object; each pass plans anew. */
 export interface Plan {
@@ -38,6 +38,8 @@ export interface Plan {
   readonly discard?: { readonly keyring: Keyring; readonly why: string };
   /** What to say; absent while something is to be done first, and when the set is gone. */
   readonly report?: Report;
+  /** What to tell once the report is written; the report keeps it from being told again. */
+  readonly notices?: readonly Notice[];
   /** When time alone will change the plan, Unix milliseconds. */
   readonly recheckAt?: Instant;
 }
@@ -134,12 +136,16 @@ function reportOn(situation: Situation): Plan {
   const pending = readPending(set, ring);
   const request = pending.kind === 'waiting' ? pending.request : undefined;
   const fault = observed.claim.granted ? undefined : observed.claim;
+  const due = request === undefined ? explainDue(situation) : undefined;
   return {
     report: describe({
       ...situation,
       ...(request ? { request } : {}),
       ...(fault ? { fault } : {}),
     }),
+    ...(due === undefined || set.reportedPending === true
+      ? {}
+      : { notices: [deferred(due.message)] }),
     ...nextRecheck(situation, request),
   };
 }
@@ -187,12 +193,17 @@ function revokeWhatIsDue(situation: Situation): Transition | undefined {
   };
 }
 
-/** Says at once what a request that was just taken waits for. */
+/** Says at once what a request that was just taken waits for; what follows a leak cannot wait. */
 function announceWait({ taken }: Intake, situation: Situation): Notice[] {
   const wait = taken === undefined ? undefined : explainWait(situation, taken);
-  if (wait === undefined) return [];
-  const message = `${taken?.asked.join(' ')}: ${wait.message}`;
-  return [{ type: 'Normal', reason: 'RotationDeferred', message }];
+  if (taken === undefined || wait === undefined) return [];
+  const isUrgent = taken.haste === 'compromised' || taken.revoke.length > 0;
+  const type = isUrgent && isHeld(situation) ? 'Warning' : 'Normal';
+  return [deferred(`${taken.asked.join(' ')}: ${wait.message}`, type)];
+}
+
+function deferred(message: string, type: Notice['type'] = 'Normal'): Notice {
+  return { type, reason: 'RotationDeferred', message };
 }
 
 function nextRecheck(situation: Situation, request?: PendingRequest) {

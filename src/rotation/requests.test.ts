@@ -92,8 +92,9 @@ describe('a request', () => {
     ['rotate', '', 'type rotate=now'],
     ['rotate', 'id:', 'rotate=id:<text>'],
     ['signet.dev/rotate', 'soon', 'type rotate=now'],
-    ['revoke', 'previous', 'no previous key'],
-    ['revoke', 'unknown-kid', 'revoke=<kid> with one of'],
+    ['revoke', 'previous', 'no previous key to revoke: type rotate=compromised'],
+    ['revoke', 'unknown-kid', 'names no key of this set: type revoke=<kid> with one of'],
+    ['revoke', 'unknown-kid', 'for the key that signs, rotate=compromised, or rotate=now revoke='],
     ['revoke', '', 'revoke=<kid> with one of'],
   ])('%s=%s changes nothing, and says what to type', (annotation, value, advice) => {
     const world = World.start();
@@ -108,6 +109,23 @@ describe('a request', () => {
       reason: 'RequestRefused',
       message: expect.stringContaining(advice),
     });
+  });
+
+  test('that is refused while another waits is in the message of that one', () => {
+    const world = World.start().annotate({ rotate: 'now' }).annotate({ rotate: 'now' });
+    world.annotate({ rotate: 'froce' });
+    const { status, reason, message } = world.condition('RotationPending');
+    expect([status, reason]).toEqual(['True', 'WaitingForPropagation']);
+    expect(message).toMatch(
+      /^rotate=now: will be .* signet\.dev\/pending-\. Refused: rotate=froce/,
+    );
+  });
+
+  test('to revoke a key that is unknown is told of revoke=previous where there is one', () => {
+    const world = World.start().annotate({ rotate: 'now' }).annotate({ revoke: 'unknown-kid' });
+    expect(world.set?.annotations[REFUSED_ANNOTATION]).toContain(
+      'type revoke=previous, or revoke=',
+    );
   });
 
   test('to revoke the current key is refused', () => {
@@ -140,6 +158,29 @@ describe('a request', () => {
     world.annotate({ revoke: kid.slice(0, 43) });
     expect(nextKey(world.keys)).toMatchObject({ inFirstJwks: false, publishedAt: START + DAY });
     expect(nextKey(world.keys).kid).not.toBe(kid);
+  });
+
+  test.each([{ rotate: 'compromised' }, { rotate: 'now', revoke: 'previous' }])(
+    'of %o under suspend is a Warning with the command that lifts it',
+    (asked) => {
+      const world = World.start().annotate({ rotate: 'now' }).spec({ suspend: true });
+      world.annotate(asked);
+      expect(world.notices.at(-1)).toMatchObject({ type: 'Warning', reason: 'RotationDeferred' });
+      expect(world.heard).toContain(
+        `kubectl patch signingkeyset login -n identity --type=merge -p '{"spec":{"rotation":{"suspend":false}}}'`,
+      );
+    },
+  );
+
+  test('finds the hold told before it is made', () => {
+    const world = World.start({ suspend: true });
+    expect(world.condition('RotationPending')).toMatchObject({
+      status: 'False',
+      reason: 'Suspended',
+      message: expect.stringContaining('revocation and restore is held by spec.rotation.suspend'),
+    });
+    world.annotate({ rotate: 'now' });
+    expect(world.notices.at(-1)).toMatchObject({ type: 'Normal', reason: 'RotationDeferred' });
   });
 
   test('waits while the set is suspended, and so does a revocation that is due', () => {

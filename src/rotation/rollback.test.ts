@@ -92,7 +92,9 @@ describe('rollback=now', () => {
 
   test('is refused where there is no previous key', () => {
     const world = World.start().annotate({ rollback: 'now' });
-    expect(refusal(world)).toBe('rollback=now: there is no previous key that could sign again');
+    expect(refusal(world)).toBe(
+      'rollback=now: there is no previous key that could sign again: type rotate=now',
+    );
   });
 
   test('is refused where the newest previous key has lost its private half', () => {

@@ -69,7 +69,7 @@ function rotateByForce(situation: Situation, request: PendingRequest): Transitio
   const told: Notice = {
     type: 'Warning',
     reason: 'RotationForced',
-    message: `${short(nextKey(ring).kid)} signs by force: ${priceOfForce(situation)}`,
+    message: `${short(nextKey(ring).kid)} signs by force: ${priceOfForce(situation, request.revoke)}`,
   };
   return rotated(situation, { trigger: 'Force', request }, told);
 }

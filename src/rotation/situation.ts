@@ -53,6 +53,10 @@ export interface ObservedSet {
   readonly reportedKids: readonly string[];
   /** The reason of `Ready` in the last status; under some, a set has keys that it does not name. */
   readonly reportedReady?: string;
+  /** The issuer in the last status: what tokens carry of a set whose Secret cannot be read. */
+  readonly reportedIssuer?: string;
+  /** Whether the last status said that something waits, so that it is told once. */
+  readonly reportedPending?: boolean;
 }
 
 /** Why a set cannot sign. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { World } from '../../test/support/situations.ts';
+import { every, World } from '../../test/support/situations.ts';
 import { DAY, OVERDUE_ANNOTATION, PENDING_ANNOTATION } from '../api/constants.ts';
+import type { Policy } from './situation.ts';
 
 describe('a set that was not rotated for 365 days', () => {
   test('is told of each week, and once in it, also by another process', () => {
@@ -23,6 +24,57 @@ describe('a set that was not rotated for 365 days', () => {
     expect(world.set?.annotations).not.toHaveProperty(OVERDUE_ANNOTATION);
     expect(world.condition('RotationOverdue').reason).toBe('RotatedInTime');
   });
+});
+
+describe('a rotation that is due by itself', () => {
+  const blocked = (policy: Partial<Policy>) => {
+    const world = World.start({ ...every(DAY), ...policy });
+    world.lagging = [{ name: 'ConfigMap keys', kids: [] }];
+    return world.wait(DAY);
+  };
+
+  test('and blocked, says by whom, is told once, and waits no more when it came', () => {
+    const world = blocked({});
+    expect(world.condition('RotationPending')).toMatchObject({
+      status: 'True',
+      reason: 'WaitingForPublication',
+      message: expect.stringMatching(
+        /^spec\.rotation\.every: due since .*ConfigMap keys does not carry/,
+      ),
+    });
+    world.wait(DAY).settle();
+    expect(world.told).toEqual(['KeysCreated', 'RotationDeferred']);
+    world.lagging = [];
+    world.settle();
+    expect(world.told).toEqual(['KeysCreated', 'RotationDeferred', 'Rotated']);
+    expect(world.condition('RotationPending').reason).toBe('NoRequest');
+  });
+
+  test('and held, says so', () => {
+    const world = blocked({ suspend: true });
+    expect(world.condition('RotationPending')).toMatchObject({
+      status: 'True',
+      reason: 'Suspended',
+    });
+    expect(world.heard).toContain('spec.rotation.every: due since 2026-01-02T00:00:00Z, held by');
+  });
+
+  test('and not due yet, does not wait', () => {
+    const world = World.start(every(DAY)).wait(DAY - 1);
+    expect(world.condition('RotationPending').status).toBe('False');
+  });
+});
+
+test('a set whose Secret is damaged still names its issuer and JWKS, and no key (I11)', () => {
+  const world = World.start();
+  const { issuer, jwksURI } = world.plan().report ?? {};
+  world.ring = undefined;
+  world.also = { keyringFault: { reason: 'KeyringDamaged', message: 'keyring.json: is gone' } };
+  const said = world.settle().plan().report;
+  expect(issuer).toBe('https://login.example');
+  expect(said).toMatchObject({ issuer, jwksURI });
+  expect(said).not.toHaveProperty('keys');
+  expect(said).not.toHaveProperty('lastRotation');
 });
 
 describe('times in status', () => {

@@ -30,8 +30,11 @@ export function describe(facts: Facts): Report {
   const { ring, policy } = facts;
   if (ring === undefined) {
     const restoring = restorePending(facts);
+    const { reportedIssuer: issuer } = facts.set;
     return {
       conditions: [ready(facts), ...(restoring === undefined ? [] : [restoring]), clockSkew(facts)],
+      // Tokens that are out there carry it, whatever became of the Secret; a kid would be a guess (I11).
+      ...(issuer === undefined ? {} : urls(issuer)),
     };
   }
   const withKeys = { ...facts, ring };
@@ -56,9 +59,12 @@ export function describe(facts: Facts): Report {
     ...nextRotation(ring, policy),
     effectiveGracePeriod: formatDuration(effectiveGracePeriod(policy)),
     ...lastRotation(ring),
-    issuer: ring.issuer,
-    jwksURI: `${ring.issuer.replace(/\/$/, '')}/.well-known/jwks.json`,
+    ...urls(ring.issuer),
   };
+}
+
+function urls(issuer: string): Pick<Report, 'issuer' | 'jwksURI'> {
+  return { issuer, jwksURI: `${issuer.replace(/\/$/, '')}/.well-known/jwks.json` };
 }
 
 /** A key of the first JWKS never waited: rounded up, it would seem to sign too early (I3). */

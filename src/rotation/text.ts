@@ -1,6 +1,14 @@
 import { SECOND } from '../api/constants.ts';
 import type { Instant } from '../keys/keyring.ts';
 
+/** What to type to ask something of a set. */
+export function annotateCommand(
+  { namespace, name }: Readonly<Record<'namespace' | 'name', string>>,
+  annotation: string,
+): string {
+  return `kubectl annotate signingkeyset ${name} -n ${namespace} ${annotation}`;
+}
+
 /** The first 8 characters of a kid, as `kubectl get sks` shows it. */
 export function short(kid: string): string {
   return kid.slice(0, 8);

@@ -1,6 +1,6 @@
 import type { Keyring } from '../keys/keyring.ts';
 import { type Haste, RESTORE_ANNOTATION } from './pending.ts';
-import { type ObservedSet, previousKeys } from './situation.ts';
+import { currentKey, type ObservedSet, previousKeys } from './situation.ts';
 
 /** What one annotation asks for. A `refusal` says what to type instead. */
 export type Asked =
@@ -117,20 +117,24 @@ function askRevoke(value: string, ring: Keyring): Asked {
   if (value === 'previous') {
     const kids = previousKeys(ring).map(({ kid }) => kid);
     if (kids.length > 0) return { revoke: kids };
-    return { refusal: 'revoke=previous: there is no previous key to revoke' };
+    return {
+      refusal:
+        'revoke=previous: there is no previous key to revoke: type rotate=compromised after a leak ' +
+        'of the key that signs',
+    };
   }
   const found = ring.keys.filter(
     ({ kid }) => kid === value || (value.length >= SHORTEST_KID_PREFIX && kid.startsWith(value)),
   );
   const [key] = found;
   if (key !== undefined && found.length === 1) return { revoke: [key.kid] };
-  const candidates = ring.keys
-    .filter(({ state }) => state !== 'current')
-    .map(({ kid, state }) => `${kid} (${state})`);
+  const others = ring.keys.filter(({ state }) => state !== 'current');
+  const all = previousKeys(ring).length > 0 ? 'revoke=previous, or ' : '';
   return {
     refusal:
-      `revoke=${shown(value)} names no key of this set: type revoke=previous, ` +
-      `or revoke=<kid> with one of ${candidates.join(', ')}`,
+      `revoke=${shown(value)} names no key of this set: type ${all}revoke=<kid> with one of ` +
+      `${others.map(({ kid, state }) => `${kid} (${state})`).join(', ')}; for the key that signs, ` +
+      `rotate=compromised, or rotate=now revoke=${currentKey(ring).kid}`,
   };
 }
 

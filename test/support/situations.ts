@@ -14,6 +14,7 @@ import type {
   Publisher,
   Replica,
 } from '../../src/rotation/situation.ts';
+import type { Report } from '../../src/rotation/status.ts';
 import { completed, isMade } from '../../src/rotation/transitions.ts';
 
 export const START = Date.UTC(2026, 0, 1);
@@ -84,8 +85,8 @@ export class World {
   jumped = 0;
   /** Reasons of everything that was told, oldest first. */
   readonly told: string[] = [];
-  /** And the messages. */
-  readonly messages: string[] = [];
+  /** The same, whole. */
+  readonly notices: Notice[] = [];
   readonly #uids = (function* () {
     for (let uid = 1; ; uid += 1) yield `uid-${uid}`;
   })();
@@ -163,7 +164,7 @@ export class World {
 
   /** Carries out one plan. @returns whether it did anything. */
   step(): boolean {
-    const { intake, transition, discard } = this.plan();
+    const { intake, transition, discard, report, notices = [] } = this.plan();
     if (intake !== undefined && this.set !== undefined) {
       const merged = Object.entries({ ...this.set.annotations, ...intake.annotations });
       const kept = merged.filter((entry): entry is [string, string] => entry[1] !== null);
@@ -176,14 +177,32 @@ export class World {
       this.#hear(transition.notices);
       return true;
     }
-    if (discard === undefined) return false;
+    if (discard === undefined) {
+      this.#hear(notices);
+      if (report !== undefined) this.#report(report);
+      return false;
+    }
     this.former = this.former.filter((ring) => ring !== discard.keyring);
     return true;
   }
 
+  #report({ conditions, issuer }: Report): void {
+    if (this.set === undefined) return;
+    const pending = conditions.find(({ type }) => type === 'RotationPending');
+    this.set = {
+      ...this.set,
+      reportedPending: pending?.status === 'True',
+      ...(issuer === undefined ? {} : { reportedIssuer: issuer }),
+    };
+  }
+
   #hear(notices: readonly Notice[]): void {
     this.told.push(...notices.map(({ reason }) => reason));
-    this.messages.push(...notices.map(({ message }) => message));
+    this.notices.push(...notices);
+  }
+
+  get messages(): string[] {
+    return this.notices.map(({ message }) => message);
   }
 
   /** The last thing that was told. */

@@ -99,6 +99,8 @@ describe.concurrent('a Secret that is damaged', () => {
       'restore the Secret from a backup, or delete it: a controller that has read it whole',
     );
     expect(message).not.toContain(pem.split('\n')[1]?.slice(0, 16));
+    const { issuer = 'none', jwksURI } = await set.status();
+    expect(jwksURI).toBe(`${issuer}/.well-known/jwks.json`);
 
     await set.annotate('rotate=now');
     await set.change({ algorithm: 'ES384' });

@@ -198,7 +198,11 @@ describe.concurrent('a value that is no request', () => {
     ['rotate=', `rotate= is not a request: ${whatToType}`],
     ['rotate=id:', `rotate=id: is not a request: ${whatToType}`],
     ['signet.dev/rotate=NOW', `rotate=NOW is not a request: ${whatToType}`],
-    ['revoke=previous', 'revoke=previous: there is no previous key to revoke'],
+    [
+      'revoke=previous',
+      'revoke=previous: there is no previous key to revoke: type rotate=compromised after a leak ' +
+        'of the key that signs',
+    ],
   ])('%s is refused, consumed, and told what to type instead', async (typed, message) => {
     const set = await make();
     const kids = [await set.kid('current'), await set.kid('next')];
@@ -247,7 +251,8 @@ describe.concurrent('revoke', () => {
     await set.annotate(`revoke=${current}`);
     expect(await refusal(set)).toBe(
       `revoke=${current}: it names the key that signs: rotate first, or in the same command ` +
-        `(rotate=now revoke=${current}), so that another key signs`,
+        `(rotate=now revoke=${current}), so that another key signs; after a leak type ` +
+        'rotate=compromised',
     );
     expect(await set.kid('current')).toBe(current);
 
@@ -272,7 +277,8 @@ describe.concurrent('revoke', () => {
     await set.annotate('revoke=0123456789abcdef');
     expect(await refusal(set)).toBe(
       'revoke=0123456789abcdef names no key of this set: type revoke=previous, ' +
-        `or revoke=<kid> with one of ${next} (next), ${previous} (previous)`,
+        `or revoke=<kid> with one of ${next} (next), ${previous} (previous); for the key that ` +
+        `signs, rotate=compromised, or rotate=now revoke=${await set.kid('current')}`,
     );
     expect(await set.kids('previous')).toEqual([previous]);
   });

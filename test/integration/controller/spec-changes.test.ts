@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOUR, SECOND } from '../../../src/api/constants.ts';
 import type { SigningKeySetSpec } from '../../../src/api/signingkeyset.generated.ts';
+import { paths } from '../../../src/controller/objects.ts';
 import type { SigningKey } from '../../../src/keys/keyring.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ES256, LONG_GRACE, startWorld, type TenantSet, type World } from './world.ts';
@@ -220,5 +221,27 @@ describe.concurrent('rotation.every', () => {
     expect(lastRotation).toMatchObject({ trigger: 'Age', from: first.kid });
     expect(lastRotation?.at).toBeGreaterThanOrEqual((first.promotedAt ?? 0) + 3_000);
     await set.change({ rotation: { suspend: true } });
+  });
+
+  it('says why it does not come when it is due, and tells it once', async () => {
+    const tenant = await world.tenant();
+    const name = 'taken';
+    await world.create(paths.configMaps(tenant.name), {
+      ...{ apiVersion: 'v1', kind: 'ConfigMap' },
+      metadata: { name },
+    });
+    const set = await tenant.applyReady({
+      ...AT_ONCE,
+      publish: { configMaps: [{ name }] },
+      rotation: { propagationDelay: '0s', every: '1s' },
+    });
+    const whatFor = `ConfigMap ${name} was not made for this set`;
+    const waiting = await set.until('RotationPending', 'WaitingForPublication');
+    expect(waiting).toMatch(/^spec\.rotation\.every: due since /);
+    expect(waiting).toContain(whatFor);
+    expect(await set.told('RotationDeferred')).toMatchObject({
+      type: 'Normal',
+      message: expect.stringContaining(whatFor),
+    });
   });
 });

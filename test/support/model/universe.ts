@@ -20,7 +20,14 @@ import { Issuers } from './issuers.ts';
 import { Rules } from './rules.ts';
 import { Verifiers } from './verifiers.ts';
 import { hold } from './violation.ts';
-import { checkEvidence, checkIntake, checkReport, givenUp, isUnheralded } from './witness.ts';
+import {
+  checkDue,
+  checkEvidence,
+  checkIntake,
+  checkReport,
+  givenUp,
+  isUnheralded,
+} from './witness.ts';
 
 export type Decide = typeof plan;
 
@@ -215,7 +222,7 @@ export class Universe {
 
   /** One plan and what follows from it. @returns whether it did anything. */
   #step(): boolean {
-    const { intake, transition, discard, report, recheckAt } = this.#plan();
+    const { intake, transition, discard, report, notices = [], recheckAt } = this.#plan();
     if (intake !== undefined) {
       checkIntake(intake, this.set, this.secret);
       this.#write(() => this.annotate(intake.annotations), intake.notices);
@@ -232,6 +239,7 @@ export class Universe {
     }
     const changes = this.readable !== undefined && this.configMaps.follow(this.readable, this.now);
     this.#report(report);
+    this.told.push(...notices.map(({ reason }) => reason));
     const { now } = this.clock.read(this.now);
     this.#recheckAt = this.now + (recheckAt ?? Number.POSITIVE_INFINITY) - now;
     return changes;
@@ -296,11 +304,15 @@ export class Universe {
   #report(report: Plan['report']): void {
     if (report === undefined || this.set === undefined) return;
     const kids = (report.keys ?? []).map(({ kid }) => kid);
-    const ready = report.conditions.find(({ type }) => type === 'Ready')?.reason;
-    checkReport(report, this.isDamaged ? undefined : this.secret);
+    const reported = (name: string) => report.conditions.find(({ type }) => type === name);
+    const ready = reported('Ready')?.reason;
+    const ring = this.isDamaged ? undefined : this.secret;
+    checkReport(report, ring);
+    checkDue(report, ring, this.policy, this.clock.read(this.now));
     this.set = {
       ...this.set,
       reportedKids: kids,
+      reportedPending: reported('RotationPending')?.status === 'True',
       ...(ready === undefined ? {} : { reportedReady: ready }),
     };
   }

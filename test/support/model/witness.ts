@@ -7,8 +7,11 @@ import {
 } from '../../../src/rotation/pending.ts';
 import type { Intake } from '../../../src/rotation/requests.ts';
 import {
+  dueAt,
   type ObservedSet,
+  type Policy,
   previousKeys,
+  type Time,
   type Transition,
 } from '../../../src/rotation/situation.ts';
 import type { Report } from '../../../src/rotation/status.ts';
@@ -112,7 +115,25 @@ export function checkReport({ keys = [], conditions }: Report, ring: Keyring | u
   const trigger = ring?.lastRotation?.trigger;
   if (trigger !== 'Force' && trigger !== 'Compromised') return;
   const pending = conditions.find(({ type }) => type === 'RotationPending');
-  hold('I17', pending?.reason !== 'NoRequest', 'no condition tells of the rotation by force');
+  const isTold = pending?.message.includes('did not wait for verifiers') === true;
+  hold('I17', isTold, 'no condition tells of the rotation by force');
+}
+
+/** A set that does not rotate by itself though it is due says why. */
+export function checkDue(
+  { conditions }: Report,
+  ring: Keyring | undefined,
+  policy: Policy,
+  { now }: Time,
+): void {
+  const due = ring === undefined ? undefined : dueAt(ring, policy);
+  const pending = conditions.find(({ type }) => type === 'RotationPending');
+  const isSaid = pending?.status === 'True';
+  hold(
+    'due',
+    due === undefined || now < due || isSaid,
+    'a rotation is due, and nobody says why not',
+  );
 }
 
 function has({ keys }: Keyring, kid: string): boolean {
