@@ -54,7 +54,8 @@ export class Apply {
     const { uid } = set.metadata;
     const held = this.#options.caches.keyrings.of(uid)?.secret.metadata.resourceVersion;
     const live = await this.#readSecret(uid);
-    if (live?.metadata.resourceVersion !== held) throw new StalePassError('the Secret');
+    const ours = live?.type === SECRET_TYPE ? live : undefined;
+    if (ours?.metadata.resourceVersion !== held) throw new StalePassError('the Secret');
     await this.#annotate(set, annotations);
     this.tell(set.metadata, notices);
   }
@@ -76,8 +77,10 @@ export class Apply {
     const live = transition.confirm ? await this.#confirm(set, keyring.owner) : undefined;
     const isFirst = kind === 'RestoreFromBackup' ? held === undefined : FIRST_WRITES.has(kind);
     // What is written back holds its issuer already.
-    if (isFirst) await this.#createAlone(keyring, kind === 'Restore' ? () => true : stillClaims);
-    else await this.#replaceSecret(keyring, held);
+    if (!isFirst) await this.#replaceSecret(keyring, held);
+    else if (!(await this.#createAlone(keyring, kind === 'Restore' ? () => true : stillClaims))) {
+      return;
+    }
     this.#options.metrics.transitions.inc({ kind });
     this.tell(keyring.owner, notices);
     if (live !== undefined) await this.#clearPending(live, keyring);
@@ -182,26 +185,29 @@ export class Apply {
   }
 
   /** One first write at a time, so that of two sets that want one issuer only one gets it. */
-  #createAlone(keyring: Keyring, stillClaims: () => boolean): Promise<void> {
+  #createAlone(keyring: Keyring, stillClaims: () => boolean): Promise<boolean> {
     const mine = this.#firstWrites.then(async () => {
       if (!stillClaims()) throw new StalePassError('the claim on the issuer');
-      await this.#createSecret(keyring);
+      return await this.#createSecret(keyring);
     });
     this.#firstWrites = mine.catch(() => {});
     return mine;
   }
 
-  async #createSecret(keyring: Keyring): Promise<void> {
+  /** @returns false where another Secret has the name: it is known now, and the next pass judges. */
+  async #createSecret(keyring: Keyring): Promise<boolean> {
     const { namespace, write, caches, foreignSecrets } = this.#options;
     const secret = this.#secret(keyring, {});
     try {
       caches.secrets.put(await write<SecretObject>('POST', paths.secrets(namespace), secret));
+      return true;
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
       const found = await this.#readSecret(keyring.owner.uid);
       if (found === undefined) throw new StalePassError('the Secret');
       if (found.type === SECRET_TYPE) caches.secrets.put(found);
       else foreignSecrets.add(keyring.owner.uid, found);
+      return false;
     }
   }
 

@@ -1,5 +1,7 @@
+import { secretName } from '../api/constants.ts';
 import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import type { Instant, Keyring } from '../keys/keyring.ts';
+import { RESTORE_ANNOTATION } from '../rotation/pending.ts';
 import type { Backup, Observed, ObservedSet, Policy } from '../rotation/situation.ts';
 import { allowedIssuers, type Caches } from './caches.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
@@ -58,7 +60,8 @@ export function observe(namespace: string, name: string, sources: Sources): View
   if (home?.metadata.uid === undefined) return undefined;
   const { uid } = set.metadata;
   const held = caches.keyrings.of(uid);
-  const fault = held?.fault ?? (held === undefined ? sources.foreignSecrets.of(uid) : undefined);
+  const foreign = held === undefined ? sources.foreignSecrets.of(uid) : undefined;
+  const fault = held?.fault ?? foreign;
   const lastNumber = caches.keyrings.lastNumber(uid);
   const gone = caches.keyrings.lost(uid);
   const lost = gone && toWriteBack(gone, set.status);
@@ -78,13 +81,21 @@ export function observe(namespace: string, name: string, sources: Sources): View
     publishers: publishersOf(set, held?.keyring, sources.publications),
     replicas,
     ...skew,
-    ...(backup === undefined ? {} : { backup }),
+    ...(backup === undefined ? {} : { backup: foreign ? withoutPlace(backup, uid) : backup }),
     ...(held?.keyring === undefined ? {} : { keyring: held.keyring }),
     ...(fault === undefined ? {} : { keyringFault: fault }),
     ...(lastNumber === undefined ? {} : { lastNumber }),
     ...(lost === undefined ? {} : { lostKeyring: lost }),
   };
   return { observed, policy, set, ...lapse };
+}
+
+/** No backup can be written where somebody else's Secret stands. */
+function withoutPlace({ secret }: Backup, uid: string): Backup {
+  const fault =
+    `a Secret ${secretName(uid)} that somebody else made is in the way: delete it, and type ` +
+    `${RESTORE_ANNOTATION}=${secret} again`;
+  return { secret, fault };
 }
 
 function heldSecret(uid: string, held: HeldKeyring | undefined): HeldSecret | undefined {

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { PENDING_ANNOTATION } from '../../../src/api/constants.ts';
-import { paths } from '../../../src/controller/objects.ts';
+import { PENDING_ANNOTATION, REFUSED_ANNOTATION, secretName } from '../../../src/api/constants.ts';
+import { paths, type SecretObject } from '../../../src/controller/objects.ts';
 import { ApiError } from '../../../src/kube/errors.ts';
+import { RESTORE_ANNOTATION } from '../../../src/rotation/pending.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   AT_ONCE,
@@ -17,7 +18,7 @@ import {
   takeLeaseAway,
   type WatchedController,
 } from './watched-controller.ts';
-import { startWorld, type TenantSet, type World } from './world.ts';
+import { NAMESPACE, startWorld, type TenantSet, type World } from './world.ts';
 
 let world: World;
 let controller: WatchedController;
@@ -157,6 +158,44 @@ describe('between two calls of the controller', () => {
     expect(await revoked()).not.toHaveProperty('revokedEverywhereAt');
     controller.kube.unwatch();
     await eventually(async () => expect(await revoked()).toHaveProperty('revokedEverywhereAt'));
+  });
+
+  it('a Secret that takes the name of one to be restored is named, and nothing counts as restored (I9, I19)', async () => {
+    const first = await make();
+    const { type, data } = (await first.secret()) ?? expect.fail('there is no Secret');
+    const backup = `backup-of-${first.uid}`;
+    await world.create(paths.secrets(NAMESPACE), { metadata: { name: backup }, type, data });
+    await first.delete();
+    await first.told('KeysRetired');
+    await world.delete(first.secretPath);
+    await eventually(async () => (await first.tenant.configMap(TARGET)) === undefined);
+    let foreign: SecretObject | undefined;
+    const taken = beforeFirst(
+      ({ method, path }) => method === 'POST' && path.endsWith('/secrets'),
+      async () => {
+        const metadata = { name: secretName(again.uid) };
+        foreign = await world.create(paths.secrets(NAMESPACE), { metadata, type: 'Opaque' });
+      },
+    );
+    const restore = { annotations: { [RESTORE_ANNOTATION]: backup } };
+    const again = await first.tenant.apply(AT_ONCE, restore);
+    await eventually(taken);
+    const refused = () =>
+      eventually(async () => {
+        const annotations = await again.annotations();
+        expect(annotations[REFUSED_ANNOTATION]).toContain(
+          `a Secret ${secretName(again.uid)} that somebody else made is in the way: delete it`,
+        );
+        expect(Object.keys(annotations)).not.toContain(PENDING_ANNOTATION);
+      });
+    await refused();
+    await world.patch(again.path, {
+      metadata: { annotations: { ...restore.annotations, [REFUSED_ANNOTATION]: null } },
+    });
+    await refused();
+    expect(await again.events('KeysRestoredFromBackup')).toEqual([]);
+    expect(await again.secret()).toEqual(foreign);
+    expect(await again.until('Ready', 'SecretNotOurs')).toContain('somebody else made it');
   });
 
   it('a ConfigMap that becomes somebody else’s is not written over', async () => {
