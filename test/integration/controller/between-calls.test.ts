@@ -198,7 +198,7 @@ describe('between two calls of the controller', () => {
     expect(await again.until('Ready', 'SecretNotOurs')).toContain('somebody else made it');
   });
 
-  it('a ConfigMap that becomes somebody else’s is not written over', async () => {
+  it('a ConfigMap that becomes somebody else’s is not written over (I19)', async () => {
     const set = await make();
     const path = paths.configMap(set.tenant.name, TARGET);
     const theirs = { data: { mine: 'now' }, metadata: { labels: null, annotations: null } };
@@ -211,7 +211,7 @@ describe('between two calls of the controller', () => {
     expect((await set.tenant.configMap(TARGET))?.data).toMatchObject({ mine: 'now' });
   });
 
-  it('a ConfigMap that somebody puts in the place of ours is not deleted', async () => {
+  it('a ConfigMap that somebody puts in the place of ours is not deleted (I19)', async () => {
     const set = await make();
     const path = paths.configMap(set.tenant.name, TARGET);
     const theirs = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: TARGET } };
@@ -293,7 +293,7 @@ describe('between two calls of the controller', () => {
       return kindOf(path) !== 'signingkeysets/status' || before === STEPS.indexOf(REPORT);
     }
 
-    it('in a rotation of these writes', async () => {
+    it('in a rotation of these writes, the Secret before all that publishes its keys (I4)', async () => {
       const set = await make();
       const steps: string[] = [];
       controller.kube.after = (call) => {

@@ -100,7 +100,7 @@ async function expectComplete(set: TenantSet): Promise<void> {
 }
 
 describe('the ConfigMap of a set', () => {
-  it('is complete from the first moment, and after each rotation', async () => {
+  it('is complete from the first moment, and after each rotation (I13)', async () => {
     const set = await make();
     await expectComplete(set);
     const facts = await openssl(
@@ -120,7 +120,7 @@ describe('the ConfigMap of a set', () => {
     await expectComplete(set);
   });
 
-  it('holds the JWKS that the issuer serves', async () => {
+  it('holds the JWKS that the issuer serves (I13)', async () => {
     const set = await make();
     await rotate(set, 1);
     const { jwksURI = '' } = await set.status();

@@ -160,7 +160,7 @@ describe.concurrent('a ConfigMap of ours', () => {
 });
 
 describe.concurrent('a ConfigMap of that name that is not ours', () => {
-  it('is left alone and blocks promotion by name, until it is out of the way', async () => {
+  it('is left alone and blocks promotion by name, until it is out of the way (I13, I19)', async () => {
     const tenant = await world.tenant();
     const foreign = await world.create<ConfigMapObject>(paths.configMaps(tenant.name), {
       apiVersion: 'v1',
@@ -376,7 +376,7 @@ describe('what happened while the controller was down', () => {
     expect(await set.kid('current')).not.toBe(lostKid);
   });
 
-  it('to the name of a Secret: one of another type is not used, and not touched', async () => {
+  it('to the name of a Secret: one of another type is not used, and not touched (I19)', async () => {
     expect(await taken.until('Ready', 'SecretNotOurs')).toBe(
       `Secret ${NAMESPACE}/sks-${taken.uid} is not used: somebody else made it (type Opaque, not ` +
         'signet.dev/signing-keys). Delete or rename it, and new keys are made',

@@ -90,7 +90,7 @@ test('one that has reached half its life gets a next one, which is published bef
   expect(next?.notAfter).toBeGreaterThan(now + 729 * DAY);
 });
 
-test('a Secret of that name that somebody else made is left alone, and said', async () => {
+test('a Secret of that name that somebody else made is left alone, and said (I19)', async () => {
   const before = await agreed();
   await stack.controller.kill('SIGTERM');
   await admin.delete(PATH);
