@@ -39,10 +39,13 @@ interface ReplicasOptions {
   readonly onStaleness: () => void;
 }
 
-/** A Lease, and when it was last seen to change; absent: not since we began. */
+/** A Lease as it was last seen. */
 interface Told {
   readonly report: ReplicaReport;
-  readonly changedAt?: number;
+  /** Monotonic. */
+  readonly seenAt: number;
+  /** What was there when we began may have been written long before. */
+  readonly hasChanged: boolean;
 }
 
 /** A set that a replica lags behind for, and what was seen of that. */
@@ -57,8 +60,9 @@ const QUERY = {
 
 /**
  * What the replicas of the issuer have loaded, by their Leases (design section 2). One counts until
- * R + S after its last confirmation, by the time it wrote and by the time since it wrote it: a
- * replica whose clock is wrong counts while it writes.
+ * R + S after we saw its Lease change, by our own monotonic clock: what its clock says decides
+ * nothing. Only of a Lease that was there when we began does the time written in it count, where
+ * that is earlier.
  */
 export class Replicas {
   readonly leases: Reflector<Lease>;
@@ -75,7 +79,10 @@ export class Replicas {
       const name = change.object.metadata?.name ?? '';
       const report = change.type === 'delete' ? undefined : readReplica(change.object);
       if (report === undefined) this.#told.delete(name);
-      else this.#told.set(name, { report, ...this.#changedNow() });
+      else {
+        const seenAt = this.#options.monotonic();
+        this.#told.set(name, { report, seenAt, hasChanged: this.leases.isSynced });
+      }
       this.#tellWaiting();
       if (this.#longestStaleness() !== before) this.#options.onStaleness();
     });
@@ -125,17 +132,11 @@ export class Replicas {
       .sort((a, b) => a.report.pod.localeCompare(b.report.pod));
   }
 
-  #lapsesAt({ report, changedAt }: Told): Instant {
+  #lapsesAt({ report, seenAt, hasChanged }: Told): Instant {
     const { now, monotonic, clockSkew } = this.#options;
     const life = report.maxStaleness + clockSkew;
-    const byWall = report.confirmedAt + life;
-    if (changedAt === undefined) return byWall;
-    return Math.max(byWall, now() + changedAt + life - monotonic());
-  }
-
-  /** What was there when we began may have been written long before. */
-  #changedNow(): Pick<Told, 'changedAt'> {
-    return this.leases.isSynced ? { changedAt: this.#options.monotonic() } : {};
+    const bySeen = now() + seenAt + life - monotonic();
+    return hasChanged ? bySeen : Math.min(bySeen, report.confirmedAt + life);
   }
 
   #tellWaiting(): void {
