@@ -43,7 +43,7 @@ async function make(spec = ES256): Promise<TenantSet> {
 
 describe.concurrent('rotate=now', () => {
   it('promotes at once on a new set, and again with the same command after the wait that it names', async () => {
-    const set = await make({ ...ES256, rotation: { propagationDelay: '4s' } });
+    const set = await make({ ...ES256, rotation: { propagationDelay: '10s' } });
     const [first, second] = [await set.kid('current'), await set.kid('next')];
     await set.annotate('rotate=now');
     expect(await set.promoted(first)).toBe(second);
@@ -65,22 +65,22 @@ describe.concurrent('rotate=now', () => {
       message: expect.stringContaining(promotableAt),
     });
 
-    await set.promoted(second);
+    await set.promoted(second, 30_000);
     const { publishedAt = Number.NaN, promotedAt = 0 } = (await set.keyring()).keys[0] ?? {};
-    expect(promotedAt - publishedAt).toBeGreaterThanOrEqual(4_000);
+    expect(promotedAt - publishedAt).toBeGreaterThanOrEqual(10_000);
     expect(await set.until('RotationPending', 'NoRequest')).toBe('No rotation was asked for');
     expect(Object.keys(await set.annotations())).not.toContain(PENDING_ANNOTATION);
   });
 
   it('joins the request that waits: two are one promotion', async () => {
-    const set = await make({ ...HELD, rotation: { propagationDelay: '6s' } });
+    const set = await make({ ...HELD, rotation: { propagationDelay: '15s' } });
     const [first] = await rotate(set);
     const second = await set.kid('current');
     await set.annotate('rotate=now');
     await set.until('RotationPending', 'WaitingForPropagation');
     await set.annotate('rotate=now');
     await set.consumed();
-    const third = await set.promoted(second);
+    const third = await set.promoted(second, 30_000);
     await set.until('RotationPending', 'NoRequest');
     expect(await set.kids('previous')).toEqual([second, first]);
     expect(await set.kid('current')).toBe(third);
@@ -307,6 +307,7 @@ describe.concurrent('a hold', () => {
     const current = await set.kid('current');
     await set.change({ rotation: { suspend: true } });
     await set.annotate('rotate=now', `revoke=${previous}`);
+    await set.until('RotationPending', 'True');
     expect(await set.until('RotationPending', 'Suspended')).toContain(
       `rotate=now revoke=${previous}: held by spec.rotation.suspend: set it to false to go on`,
     );
