@@ -30,6 +30,8 @@ export interface FreshnessOptions {
   readonly clockSkew: number;
   readonly clock: () => number;
   readonly log: Log;
+  /** Why the controller may count without this replica; true while it does not. */
+  readonly counts: () => true | string;
   /** Told of when each confirmation is. */
   readonly onConfirmed: (at: Stamp) => void;
   /** Told that the copy is not of what is listed: its watch is dead, though it looks quiet. */
@@ -52,6 +54,8 @@ export class Freshness {
   #confirmed: Stamp | undefined;
   #skew = 0;
   #hurry = new AbortController();
+  /** The confirmation since which a jump of the clock was seen, and another one asked for. */
+  #doubted: Stamp | undefined;
 
   constructor(options: FreshnessOptions) {
     this.#options = options;
@@ -69,17 +73,41 @@ export class Freshness {
     return Math.max(this.#options.clock() - wall, performance.now() - monotonic);
   }
 
+  /**
+   * The same by monotonic time alone: what is published may be stale, so a wrong clock takes it away
+   * from nobody.
+   */
+  elapsed(): number {
+    if (this.#confirmed === undefined) return Number.POSITIVE_INFINITY;
+    return performance.now() - this.#confirmed.monotonic;
+  }
+
   /** Why nothing may be signed now, in words; true when it may. */
   check(): true | string {
-    const { maxStaleness, clockSkew } = this.#options;
+    const { maxStaleness, clockSkew, counts } = this.#options;
     if (this.#confirmed === undefined) return 'the key Secrets were not confirmed yet';
+    const jump = this.#jumped(this.#confirmed);
+    if (jump > clockSkew) {
+      return `the clock jumped by ${Math.round(jump / SECOND)} s, and is to be compared again`;
+    }
     if (this.age() >= maxStaleness) {
       return `the key Secrets were last confirmed ${Math.round(this.age() / SECOND)} s ago`;
     }
     if (this.#skew > clockSkew) {
       return `the clock differs from the API server's by ${Math.round(this.#skew / SECOND)} s`;
     }
-    return true;
+    return counts();
+  }
+
+  /** How far the wall clock moved since the confirmation, beside what passed. Once asks for another. */
+  #jumped(confirmed: Stamp): number {
+    const { clock, clockSkew } = this.#options;
+    const jump = Math.abs(clock() - confirmed.wall - (performance.now() - confirmed.monotonic));
+    if (jump > clockSkew && this.#doubted !== confirmed) {
+      this.#doubted = confirmed;
+      this.again();
+    }
+    return jump;
   }
 
   /**

@@ -98,6 +98,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     clockSkew,
     clock,
     log,
+    counts: () => lease.counts(),
     onConfirmed: (at) => {
       metrics.confirmed.set(at.wall / SECOND);
       lease.confirmed(at);

@@ -16,7 +16,7 @@ export const PUBLISH_UNCONFIRMED = DAY;
 export function publish(choose: (set: ServedSet, exchange: Exchange) => PublicDocument): Endpoint {
   return (services) => (exchange) => {
     const { set } = locate(services, exchange);
-    if (services.freshness.age() >= PUBLISH_UNCONFIRMED) throw unavailable();
+    if (services.freshness.elapsed() >= PUBLISH_UNCONFIRMED) throw unavailable();
     sendDocument(exchange, choose(set, exchange));
   };
 }

@@ -2,7 +2,7 @@ import { SECOND } from '../api/constants.ts';
 import { claimLoaded, replicaLeaseName, type Unloadable, writeReplica } from '../api/replica.ts';
 import { backoffMs, sleep } from '../kube/backoff.ts';
 import type { Kube } from '../kube/client.ts';
-import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
+import { isAlreadyExists, isConflict, isNotFound, isRefusal } from '../kube/errors.ts';
 import { type Lease, leasesPath, microTime } from '../kube/lease.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Stamp } from './keyrings.ts';
@@ -38,14 +38,14 @@ const RETRY = { baseMs: 500, maxMs: 15 * SECOND, jitter: 0.5 };
 const TIMEOUT = 5 * SECOND;
 /** The pod is about to go; what stays ends by itself. */
 const RELEASE_TIMEOUT = 2 * SECOND;
-/** A cluster that takes no writes changes no keys either: better served than waited for. */
+/** A cluster that takes no writes changes no keys either: better served than waited for, until R. */
 const UNANNOUNCED_AT_MOST = 30 * SECOND;
 const TRIES = 3;
 
 /**
- * The Lease by which the controller knows what this replica has loaded (design section 2). A
- * failure to write it keeps nothing from being signed: the controller waits for this replica until
- * the last one that it saw has lapsed.
+ * The Lease by which the controller knows what this replica has loaded (design section 2). One that
+ * was written counts for R + S with the controller, so after a failure to write it this replica
+ * signs on for R.
  */
 export class ReplicaLease {
   readonly #options: ReplicaLeaseOptions;
@@ -57,6 +57,10 @@ export class ReplicaLease {
   #lease: Lease | undefined;
   #told: string | undefined;
   #writtenAt = Number.NEGATIVE_INFINITY;
+  /** When the write that succeeded last was begun. */
+  #countsFrom: number | undefined;
+  /** The API server answered, and will not have it: waiting mends nothing. */
+  #isRefused = false;
   #news = new AbortController();
   #stopped: AbortSignal | undefined;
 
@@ -79,33 +83,49 @@ export class ReplicaLease {
   }
 
   /**
-   * Whether this replica counts: either the controller waits for it, or it has confirmed what the
-   * controller did before it could know of it. Else why not.
+   * Whether this replica may be sent requests: either the controller waits for it, and it has
+   * confirmed what the controller did before it could know of it; or no Lease can be written, and
+   * nobody refuses it. Else why not.
    */
   announced(): true | string {
     const { monotonic: confirmedAt = 0 } = this.#confirmed ?? {};
     if (this.#firstWrittenAt !== undefined && confirmedAt > this.#firstWrittenAt) return true;
     const now = performance.now();
     const waited = now - (this.#firstConfirmedAt ?? now);
-    return waited >= UNANNOUNCED_AT_MOST || 'the Lease of this replica is not written yet';
+    const isExcused = waited >= UNANNOUNCED_AT_MOST && !this.#isRefused;
+    return isExcused || 'the Lease of this replica is not written yet';
+  }
+
+  /**
+   * Whether the controller still waits for this replica, so that it may sign; else why not. Before
+   * the first write, R counts from the first confirmation.
+   */
+  counts(): true | string {
+    const since = this.#countsFrom ?? this.#firstConfirmedAt;
+    const age = since === undefined ? 0 : performance.now() - since;
+    if (age < this.#options.maxStaleness) return true;
+    return `the Lease of this replica could not be written for ${Math.round(age / SECOND)} s`;
   }
 
   /** Keeps the Lease until the signal aborts, then deletes it. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, onWrite } = this.#options;
+    const { log, onWrite, maxStaleness } = this.#options;
+    const retry = { ...RETRY, maxMs: Math.min(RETRY.maxMs, maxStaleness / 4) };
     this.#stopped = signal;
     let failures = 0;
     while (!signal.aborted) {
       try {
         await this.#keep(signal);
         failures = 0;
+        this.#isRefused = false;
         await this.#nextTurn(signal);
       } catch (error) {
         if (signal.aborted) break;
         failures += 1;
+        this.#isRefused = isRefusal(error);
         onWrite('failed');
         log.warn({ err: error, failures }, 'The Lease of this replica could not be written.');
-        await sleep(backoffMs(RETRY, failures, error), signal);
+        await sleep(backoffMs(retry, failures, error), signal);
       }
     }
     await this.#release();
@@ -128,7 +148,9 @@ export class ReplicaLease {
     if (content === undefined || signal.aborted) return;
     const text = JSON.stringify(content);
     if (text === this.#told && (await this.#isUntouched())) return;
+    const begunAt = performance.now();
     await this.#write(content);
+    this.#countsFrom = begunAt;
     this.#told = text;
     this.#writtenAt = performance.now();
     this.#options.onWrite('written');

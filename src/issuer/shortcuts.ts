@@ -64,7 +64,8 @@ function postShortcut(services: Services, { name, path: end, errors, endpoint }:
 function keysShortcut(services: Services): Shortcut {
   const place = placeBefore(PATHS.jwks);
   return (path, request, response) => {
-    if (!path.endsWith(PATHS.jwks) || services.freshness.age() >= PUBLISH_UNCONFIRMED) return false;
+    if (!path.endsWith(PATHS.jwks) || services.freshness.elapsed() >= PUBLISH_UNCONFIRMED)
+      return false;
     const { 'if-none-match': tag, 'x-request-id': id, host } = request.headers;
     if (tag !== undefined || id !== undefined) return false;
     const holding = services.keyrings.find(locationsOnHost(host, place(path)));

@@ -83,3 +83,9 @@ export const isTooManyRequests = check(429);
 export function isUnanswered(error: unknown): error is ApiError {
   return error instanceof ApiError && error.status === 0;
 }
+
+/** The API server answered and will not do it, however often it is asked; not that it cannot now. */
+export function isRefusal(error: unknown): error is ApiError {
+  const isClientError = error instanceof ApiError && error.status >= 400 && error.status < 500;
+  return isClientError && !isTooManyRequests(error);
+}

@@ -87,18 +87,23 @@ describe('the Lease of a replica', () => {
     expect(after.metadata?.uid).not.toBe(before.metadata?.uid);
   });
 
-  it('that cannot be written is counted, and keeps nothing from being signed', async () => {
+  it('that cannot be written is counted; after R this replica signs no more, and publishes, until it can', async () => {
     const ring = await world.store(await build('signs'));
+    await eventually(async () => expect(await signs('signs', ring.issuer)).toBe(true));
     await world.forbidLeases();
     const failed = /signet_replica_lease_writes_total\{result="failed"\} [1-9]/;
     await eventually(async () => expect(await world.registry.metrics()).toMatch(failed));
-    expect(world.issuer.ready()).toBe(true);
-    expect(await signs('signs', ring.issuer)).toBe(true);
+    const patience = { timeout: 40 * SECOND };
+    await eventually(
+      () => expect(world.issuer.ready()).toMatch(/Lease of this replica could not be written/),
+      patience,
+    );
+    expect(await signs('signs', ring.issuer)).toBe(false);
+    const jwks = await world.fetch(`/${world.tenant}/signs/.well-known/jwks.json`);
+    expect(jwks.status).toBe(200);
     await world.allowLeases();
-    const asked = Date.now();
-    await eventually(async () => expect((await report())?.confirmedAt).toBeGreaterThan(asked), {
-      timeout: 40 * SECOND,
-    });
+    await eventually(() => expect(world.issuer.ready()).toBe(true), patience);
+    await eventually(async () => expect(await signs('signs', ring.issuer)).toBe(true), patience);
   });
 
   it('is deleted when the replica stops', async () => {
