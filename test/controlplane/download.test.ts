@@ -35,6 +35,7 @@ const sha512 = (content: Buffer): string => createHash('sha512').update(content)
 async function downloadFrom(
   listener: RequestListener,
   checksum = sha512(tarball),
+  patience = 20_000,
 ): Promise<{ folder: string; problem: Error | undefined }> {
   const folder = mkdtempSync(join(scratch, 'into-'));
   const server = createServer(listener).listen(0, '127.0.0.1');
@@ -45,7 +46,7 @@ async function downloadFrom(
     members: { etcd: 'bin/etcd' },
     platforms: { here: { url: `${urlOf(server)}/archive`, sha512: checksum } },
   };
-  const options = { platform: 'here', patience: 300 };
+  const options = { platform: 'here', patience };
   const problem = await download(archive, folder, quiet, options).catch((error: Error) => error);
   return { folder, problem: problem ?? undefined };
 }
@@ -106,6 +107,6 @@ test.each([
 });
 
 test('gives up when nothing answers in time', async () => {
-  const { problem } = await downloadFrom(() => undefined);
+  const { problem } = await downloadFrom(() => undefined, undefined, 300);
   expect(problem?.message).toContain('no answer within 0.3 s');
 });
