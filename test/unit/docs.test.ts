@@ -109,15 +109,20 @@ test('docs/protocol.md has a row for each of the rules I1 to I22', () => {
   expect(rules).toEqual(Array.from({ length: 22 }, (_, index) => index + 1));
 });
 
-test.each(['docs/security.md', 'docs/protocol.md'])('each test that %s names exists', (path) => {
-  const page = read(path);
-  const cited = [...page.matchAll(/\]\(([^)\s]+\.test\.ts)\)((?:,? “[^”]+”)+)/g)].flatMap(
-    ([, file = '', names = '']) => all(names, /“([^”]+)”/g).map((name) => ({ file, name })),
-  );
-  expect(cited).not.toEqual([]);
-  const missing = cited.filter(({ file, name }) => !read(join(dirname(path), file)).includes(name));
-  expect(missing).toEqual([]);
-});
+test.each(['docs/security.md', 'docs/protocol.md', 'docs/reliability.md'])(
+  'each test that %s names exists',
+  (path) => {
+    const page = read(path);
+    const cited = [...page.matchAll(/\]\(([^)\s]+\.test\.ts)\)((?:,? “[^”]+”)+)/g)].flatMap(
+      ([, file = '', names = '']) => all(names, /“([^”]+)”/g).map((name) => ({ file, name })),
+    );
+    expect(cited).not.toEqual([]);
+    const missing = cited.filter(
+      ({ file, name }) => !read(join(dirname(path), file)).includes(name),
+    );
+    expect(missing).toEqual([]);
+  },
+);
 
 test.each(PAGES)('every relative link in %s resolves', (path) => {
   const page = read(path);

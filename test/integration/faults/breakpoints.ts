@@ -14,7 +14,7 @@ export interface Breakpoint {
 interface Trace {
   readonly writes: string[];
   readonly breakpoint?: Breakpoint;
-  readonly reached: PromiseWithResolvers<void>;
+  reached: boolean;
 }
 
 /** Follows what a controller writes behind a proxy, set by set, and stops it where it is told to. */
@@ -36,8 +36,7 @@ export class Breakpoints {
 
   /** From now on the writes of a set are counted, and stopped at a point. */
   follow(set: string, breakpoint?: Breakpoint): void {
-    const reached = Promise.withResolvers<void>();
-    this.#traces.set(set, { writes: [], reached, ...(breakpoint && { breakpoint }) });
+    this.#traces.set(set, { writes: [], reached: false, ...(breakpoint && { breakpoint }) });
   }
 
   /** What was written, in order. */
@@ -45,9 +44,9 @@ export class Breakpoints {
     return this.#traces.get(set)?.writes ?? [];
   }
 
-  /** Resolves once a set stands at its point. */
-  async reached(set: string): Promise<void> {
-    await this.#traces.get(set)?.reached.promise;
+  /** Whether a set stands at its point, or has passed it. */
+  isReached(set: string): boolean {
+    return this.#traces.get(set)?.reached === true;
   }
 
   /** Whoever waited is gone: what was held is let go, unheard. */
@@ -79,12 +78,12 @@ export class Breakpoints {
     if (trace === undefined || breakpoint === undefined) return undefined;
     if (breakpoint.moment === 'before' || breakpoint.write !== this.#names.get(call)) return;
     if (breakpoint.moment === 'after') return this.#hold(trace);
-    trace.reached.resolve();
+    trace.reached = true;
     return LOST;
   }
 
-  async #hold({ reached }: Trace): Promise<typeof LOST> {
-    reached.resolve();
+  async #hold(trace: Trace): Promise<typeof LOST> {
+    trace.reached = true;
     await this.#released.promise;
     return LOST;
   }

@@ -9,10 +9,11 @@ const LONG_P = 8;
 /** A max-age of P/4, the delay of a mount, and time for both to happen on a busy machine. */
 const UNTIL_ALL_KNOW = (LONG_P / 4) * 1_000 + 5_000;
 
-/** Previous keys stay for as long as a test looks: nothing is written that was not asked for. */
+/** Old keys stay for as long as a test looks: nothing is written that was not asked for. */
 export function patientSpec(name: string) {
   const rotation = { propagationDelay: `${LONG_P}s` };
-  return { ...specOf(name), rotation, revocation: { gracePeriod: '1h' } };
+  const [tokens, revocation] = [{ maxLifetime: '1h' }, { gracePeriod: '1h' }];
+  return { ...specOf(name), rotation, tokens, revocation };
 }
 
 /** What there was. */
