@@ -7,7 +7,7 @@ import type { Stack } from '../stack/stack.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Traffic } from '../support/traffic/traffic.ts';
 
-export const NAMESPACE = 'soak';
+const NAMESPACE = 'soak';
 /** P and L, in seconds. */
 export const P = 6;
 export const L = 12;

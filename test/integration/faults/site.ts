@@ -17,9 +17,9 @@ import { accountsIn } from '../issuer/accounts.ts';
 
 /** P, L, R and S, in seconds. A previous key leaves R + L + S = 13 s after its last signature. */
 export const P = 4;
-export const L = 8;
-export const R = 3;
-export const S = 2;
+const L = 8;
+const R = 3;
+const S = 2;
 /** How late a gateway sees a ConfigMap, in milliseconds: less than P. */
 const MOUNT_DELAY = 1_500;
 /** Between two tokens of one set, in milliseconds. */
