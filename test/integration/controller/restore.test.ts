@@ -57,7 +57,8 @@ describe.concurrent('signet.dev/restore=<secret>', () => {
 
   it('where the set has keys, lets those of the backup verify again, and sign no more', async () => {
     const set = await make();
-    const [old, backup] = [await set.kid('current'), await backUp(set)];
+    const [old, next] = [await set.kid('current'), await set.kid('next')];
+    const backup = await backUp(set);
     await set.delete();
     await set.told('KeysRetired');
     await world.delete(set.secretPath);
@@ -68,7 +69,8 @@ describe.concurrent('signet.dev/restore=<secret>', () => {
     await again.annotate(`signet.dev/restore=${backup}`);
     expect((await again.told('KeysRestoredFromBackup')).message).toContain('sign no more');
     expect(await again.kid('current')).toBe(fresh);
-    expect(await again.kids('previous')).toEqual([old]);
+    // The next key may have signed since the backup.
+    expect(await again.kids('previous')).toEqual([old, next]);
     await again.until('Ready', 'True');
   });
 
