@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { secretName } from '../../../src/api/constants.ts';
 import { paths } from '../../../src/controller/objects.ts';
 import { eventually } from '../../support/eventually.ts';
-import { request } from '../controller/promotions.ts';
 import { NAMESPACE, type TenantSet } from '../controller/world.ts';
 import { FAULT, PATIENCE, Site, specOf } from './site.ts';
 
@@ -77,7 +76,10 @@ describe.concurrent('in the middle of a rotation', FAULT, () => {
     const set = await site.set();
     await site.inMidRotation(set, async () => {
       await site.delete(paths.configMap(set.tenant.name, TARGET));
-      await eventually(async () => expect(await set.tenant.configMap(TARGET)).toBeDefined());
+      await eventually(
+        async () => expect(await set.tenant.configMap(TARGET)).toBeDefined(),
+        PATIENCE,
+      );
     });
   });
 
@@ -87,8 +89,9 @@ describe.concurrent('in the middle of a rotation', FAULT, () => {
       const before = (await set.tenant.configMap(TARGET))?.data;
       const data = { 'jwks.json': null, 'next.crt': 'mine', mine: 'mine' };
       await site.patch(paths.configMap(set.tenant.name, TARGET), { data });
-      await eventually(async () =>
-        expect((await set.tenant.configMap(TARGET))?.data).toEqual(before),
+      await eventually(
+        async () => expect((await set.tenant.configMap(TARGET))?.data).toEqual(before),
+        PATIENCE,
       );
     });
   });
@@ -96,11 +99,10 @@ describe.concurrent('in the middle of a rotation', FAULT, () => {
   it('the set is deleted and made again under its name: it goes on with its keys, no token is refused', async () => {
     const set = await site.set();
     const before = await site.traffic.tally();
+    await site.askAndWait(set);
     const kids = await keysOf(set);
-    await request(set);
-    await set.until('RotationPending', 'True');
     await set.delete();
-    await eventually(async () => expect((await set.keyring()).retiredAt).toBeDefined());
+    await eventually(async () => expect((await set.keyring()).retiredAt).toBeDefined(), PATIENCE);
     const again = await set.tenant.apply(specOf('login'));
     site.goesOnAs(set, again);
     await again.told('KeysResumed');

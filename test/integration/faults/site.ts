@@ -186,7 +186,7 @@ export class Site extends Admin {
    */
   async inMidRotation(set: TenantSet, harm: () => Promise<void>): Promise<void> {
     const before = await this.traffic.tally();
-    const current = await this.#askAndWait(set);
+    const current = await this.askAndWait(set);
     await harm();
     await this.verified(await set.promoted(current, PATIENCE.timeout));
     await this.recovers(set);
@@ -198,7 +198,7 @@ export class Site extends Admin {
    * after that has its P before it.
    * @returns the kid that signs meanwhile.
    */
-  async #askAndWait(set: TenantSet): Promise<string> {
+  async askAndWait(set: TenantSet): Promise<string> {
     const current = await set.kid('current');
     await request(set);
     const waits = await eventually(async () => {
@@ -207,7 +207,7 @@ export class Site extends Admin {
       if (pending?.status === 'True') return 'yes';
       return (await set.kid('current')) !== current && 'no';
     }, PATIENCE);
-    return waits === 'yes' ? current : this.#askAndWait(set);
+    return waits === 'yes' ? current : this.askAndWait(set);
   }
 
   /** Waits until the issuer refuses to sign, because it cannot confirm what it holds (I14). */
