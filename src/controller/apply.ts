@@ -17,9 +17,11 @@ import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { readPending } from '../rotation/pending.ts';
 import type { Intake } from '../rotation/requests.ts';
+import { isSuperseded } from '../rotation/retirement.ts';
 import type { KeyToMake, Notice, Transition } from '../rotation/situation.ts';
 import { completed, isMade } from '../rotation/transitions.ts';
 import type { Caches } from './caches.ts';
+import { find } from './find.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
 import type { HeldKeyring } from './keyrings.ts';
 import type { ControllerMetrics } from './metrics.ts';
@@ -124,9 +126,9 @@ export class Apply {
   }
 
   /** Whether another keyring of the same name goes on with the keys of this uid. */
-  #isServed({ namespace, name, uid }: Pick<KeyringOwner, 'namespace' | 'name' | 'uid'>): boolean {
+  #isServed(owner: Pick<KeyringOwner, 'namespace' | 'name' | 'uid'>): boolean {
     const { keyrings } = this.#options.caches;
-    return keyrings.named(namespace, name).some(({ formerUids }) => formerUids.includes(uid));
+    return isSuperseded({ owner }, keyrings.named(owner.namespace, owner.name));
   }
 
   /** Events about a set, whether it is there or gone. */
@@ -167,21 +169,12 @@ export class Apply {
   }
 
   #readSet(namespace: string, name: string): Promise<SigningKeySet | undefined> {
-    return this.#read<SigningKeySet>(paths.set(namespace, name));
+    return find(this.#options.kube, paths.set(namespace, name));
   }
 
   #readSecret(setUid: string): Promise<SecretObject | undefined> {
-    return this.#read<SecretObject>(paths.secret(this.#options.namespace, secretName(setUid)));
-  }
-
-  async #read<T>(path: string): Promise<T | undefined> {
-    try {
-      const { body } = await this.#options.kube.request('GET', path);
-      return body as T;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+    const { kube, namespace } = this.#options;
+    return find(kube, paths.secret(namespace, secretName(setUid)));
   }
 
   /** One first write at a time, so that of two sets that want one issuer only one gets it. */

@@ -2,9 +2,10 @@ import { SECRET_TYPE } from '../api/constants.ts';
 import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Kube } from '../kube/client.ts';
-import { isNotFound } from '../kube/errors.ts';
 import { backupAsked } from '../rotation/pending.ts';
 import type { Backup } from '../rotation/situation.ts';
+import { isSecretName } from '../rotation/verbs.ts';
+import { find } from './find.ts';
 import { decodeSecret } from './keyrings.ts';
 import { paths, type SecretObject } from './objects.ts';
 
@@ -13,9 +14,6 @@ interface BackupsOptions {
   /** The operator's own: nothing is read from anywhere else. */
   readonly namespace: string;
 }
-
-/** RFC 1123 subdomain: what a Secret may be called. */
-const SECRET_NAME = /^[a-z\d][-a-z\d.]{0,252}$/;
 
 /**
  * Reads the Secret that `signet.dev/restore` of a set names, live: the keyring in it may be used
@@ -33,7 +31,9 @@ export async function readBackup(
   const { uid, annotations = {} } = set.metadata;
   const secret = backupAsked({ uid, annotations });
   if (secret === undefined) return undefined;
-  const found = SECRET_NAME.test(secret) ? await read(kube, namespace, secret) : undefined;
+  const found = isSecretName(secret)
+    ? await find<SecretObject>(kube, paths.secret(namespace, secret))
+    : undefined;
   if (found?.type !== SECRET_TYPE) {
     const fault =
       `there is no Secret ${secret} of type ${SECRET_TYPE} in ${namespace}: put the backup there ` +
@@ -41,19 +41,6 @@ export async function readBackup(
     return { secret, fault };
   }
   return decode(secret, found);
-}
-
-async function read(
-  kube: BackupsOptions['kube'],
-  namespace: string,
-  name: string,
-): Promise<SecretObject | undefined> {
-  try {
-    return (await kube.request('GET', paths.secret(namespace, name))).body as SecretObject;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
 }
 
 function decode(secret: string, found: SecretObject): Backup {

@@ -1,5 +1,5 @@
 import { SET_NAME_LABEL, SET_NAMESPACE_LABEL, setUidOf } from '../api/constants.ts';
-import { decodeKeyring } from '../keys/codec.ts';
+import { decodeSecretData } from '../keys/codec.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Keyring, KeyringOwner } from '../keys/keyring.ts';
 import type { Change } from '../kube/store.ts';
@@ -137,10 +137,7 @@ function findingIn({ fault, keyring }: HeldKeyring, before: Keyring | undefined)
 
 /** The keyring in a Secret. @throws KeyringDamagedError */
 export function decodeSecret({ data = {} }: SecretObject): Keyring {
-  const entries = Object.entries(data);
-  return decodeKeyring(
-    Object.fromEntries(entries.map(([name, value]) => [name, fromBase64(value)])),
-  );
+  return decodeSecretData(data);
 }
 
 function read(secret: SecretObject, uid: string): HeldKeyring {
@@ -171,8 +168,4 @@ export function notOurs(name: string, why: string): ReadyFault {
     reason: 'SecretNotOurs',
     message: `Secret ${name} is not used: ${why}. Delete or rename it, and new keys are made`,
   };
-}
-
-function fromBase64(text: string): string {
-  return Buffer.from(text, 'base64').toString('utf8');
 }

@@ -5,6 +5,7 @@ import type { Kube } from '../kube/client.ts';
 import type { Collection } from '../kube/collection.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
 import type { Publisher } from '../rotation/situation.ts';
+import { find } from './find.ts';
 import { type ConfigMapObject, paths } from './objects.ts';
 import { Published, uidOf } from './published.ts';
 import type { Trust } from './trust.ts';
@@ -135,12 +136,13 @@ export class Publications {
   /** Creates the ConfigMap; one that is there already, unseen by the watch, is read instead. */
   async #liveUnlessNew(ring: Keyring, name: string): Promise<ConfigMapObject | undefined> {
     const { namespace } = ring.owner;
-    const { write, cache } = this.#options;
+    const { kube, write, cache } = this.#options;
+    const path = paths.configMap(namespace, name);
     const object = this.#object(ring, { name, namespace }, undefined);
     const known = this.#faults.get(faultKey(ring, name))?.reason === NOT_OURS;
     return this.#attempt(faultKey(ring, name), async () => {
       if (known) {
-        const found = await this.#read(namespace, name);
+        const found = await find<ConfigMapObject>(kube, path);
         if (found !== undefined) return found;
       }
       try {
@@ -149,18 +151,8 @@ export class Publications {
       } catch (error) {
         if (!isAlreadyExists(error)) throw error;
       }
-      return this.#read(namespace, name);
+      return find(kube, path);
     });
-  }
-
-  async #read(namespace: string, name: string): Promise<ConfigMapObject | undefined> {
-    try {
-      const { body } = await this.#options.kube.request('GET', paths.configMap(namespace, name));
-      return body as ConfigMapObject;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
   }
 
   async #replace(ring: Keyring, held: ConfigMapObject): Promise<void> {

@@ -1,5 +1,5 @@
 import { secretName } from '../api/constants.ts';
-import { decodeKeyring } from '../keys/codec.ts';
+import { decodeSecretData } from '../keys/codec.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Keyring } from '../keys/keyring.ts';
 
@@ -43,18 +43,11 @@ export function readKeySecret({ metadata = {}, data = {} }: RawKeySecret): KeySe
 
 function contentOf(name: string | undefined, data: NonNullable<RawKeySecret['data']>) {
   try {
-    const ring = decodeKeyring(decodeEntries(data));
+    const ring = decodeSecretData(data);
     const expected = secretName(ring.owner.uid);
     return name === expected ? ring : { damage: `a copy: the keys in it belong to ${expected}` };
   } catch (error) {
     if (error instanceof KeyringDamagedError) return { damage: error.message };
     throw error;
   }
-}
-
-function decodeEntries(data: Readonly<Record<string, string>>): Record<string, string> {
-  const entries = Object.entries(data);
-  return Object.fromEntries(
-    entries.map(([entry, base64]) => [entry, Buffer.from(base64, 'base64').toString()]),
-  );
 }

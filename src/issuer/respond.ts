@@ -5,13 +5,13 @@ import { setUnknown } from './locate.ts';
 import { Refusal } from './refusals.ts';
 
 /** Names and values in turn, as `writeHead` takes them with the least work. */
-export type Headers = readonly string[];
+type Headers = readonly string[];
 
 /** Of every answer. */
 const NO_SNIFFING: Headers = ['X-Content-Type-Options', 'nosniff'];
 
 /** Answers with these headers and those of every answer; `HEAD` with them alone. */
-export function answer(
+function answer(
   { response, requestId }: Pick<Exchange, 'response' | 'requestId'>,
   status: number,
   headers: Headers,
@@ -25,9 +25,16 @@ export function answer(
 
 /** Answers with a document that anyone may read, from anywhere; 304 where the client has it. */
 export function sendDocument(exchange: Exchange, document: PublicDocument): void {
-  const { headers, contentType, body } = document;
-  if (hasAlready(exchange, document)) answer(exchange, 304, headers);
-  else answer(exchange, 200, [...headers, 'Content-Type', contentType], body);
+  if (hasAlready(exchange, document)) answer(exchange, 304, document.headers);
+  else sendWhole(exchange, document);
+}
+
+/** The same, whatever the client has. */
+export function sendWhole(
+  exchange: Pick<Exchange, 'response' | 'requestId'>,
+  { headers, contentType, body }: PublicDocument,
+): void {
+  answer(exchange, 200, [...headers, 'Content-Type', contentType], body);
 }
 
 /** RFC 9110 section 13.1.2. */

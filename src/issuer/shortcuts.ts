@@ -4,7 +4,7 @@ import { begin, type Exchange, newRequestId, tell } from './exchange.ts';
 import { type Location, locationsOnHost, pathLocation } from './location.ts';
 import { PUBLISH_UNCONFIRMED } from './publish.ts';
 import { remember } from './remember.ts';
-import { answer, refuse } from './respond.ts';
+import { refuse, sendWhole } from './respond.ts';
 import type { Route } from './routes.ts';
 import type { Services } from './services.ts';
 
@@ -31,9 +31,10 @@ export function shortcuts(
   };
   return (request, response) => {
     const path = services.stopping() ? undefined : plainPath(request);
-    const candidates = path === undefined ? undefined : byMethod[request.method ?? ''];
-    const taken = candidates?.some((shortcut) => shortcut(path ?? '', request, response));
-    if (taken !== true) app(request, response);
+    const candidates = byMethod[request.method ?? ''] ?? [];
+    const isTaken =
+      path !== undefined && candidates.some((shortcut) => shortcut(path, request, response));
+    if (!isTaken) app(request, response);
   };
 }
 
@@ -72,9 +73,7 @@ function keysShortcut(services: Services): Shortcut {
     if (holding?.set === undefined) return false;
     const startedAt = performance.now();
     const requestId = newRequestId();
-    const { jwks } = holding.set;
-    const headers = [...jwks.headers, 'Content-Type', jwks.contentType];
-    answer({ response, requestId }, 200, headers, jwks.body);
+    sendWhole({ response, requestId }, holding.set.jwks);
     const exchange = { request, requestId, route: 'jwks', holding };
     tell(services, exchange, 200, performance.now() - startedAt);
     return true;

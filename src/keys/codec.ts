@@ -171,3 +171,18 @@ function refuseUnsoundRing({ keys, revoked }: Pick<Keyring, 'keys' | 'revoked'>)
   for (const [holds, problem] of rules)
     if (!holds) throw new KeyringDamagedError('RingInvalid', DOCUMENT, problem, twice);
 }
+
+/**
+ * Reads a keyring from the `data` of its Secret.
+ *
+ * @param data base64, as the API has it.
+ * @throws KeyringDamagedError as `decodeKeyring`.
+ */
+export function decodeSecretData(data: Readonly<Record<string, string>>): Keyring {
+  const entries = Object.entries(data);
+  return decodeKeyring(
+    Object.fromEntries(
+      entries.map(([name, base64]) => [name, Buffer.from(base64, 'base64').toString()]),
+    ),
+  );
+}

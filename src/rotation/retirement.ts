@@ -1,6 +1,6 @@
 import { jwksMaxAge } from '../api/caching.ts';
 import { formatDuration } from '../api/duration.ts';
-import type { Instant, Keyring } from '../keys/keyring.ts';
+import type { Instant, Keyring, KeyringOwner } from '../keys/keyring.ts';
 import { tokensUntil } from './lifetimes.ts';
 import { type Policy, previousKeys, type Time, type Transition } from './situation.ts';
 import { at } from './text.ts';
@@ -44,7 +44,10 @@ export function retire(
 }
 
 /** Whether one of the others has gone on with its keys, though the crash of a controller left it there. */
-export function isSuperseded({ owner }: Keyring, others: readonly Keyring[]): boolean {
+export function isSuperseded(
+  { owner }: { readonly owner: Pick<KeyringOwner, 'uid'> },
+  others: readonly Keyring[],
+): boolean {
   return others.some(({ formerUids }) => formerUids.includes(owner.uid));
 }
 

@@ -33,7 +33,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
 };
 const SHORTEST_KID_PREFIX = 8;
 const LONGEST_ID = 128;
-/** RFC 1123 subdomain: what a Secret may be called. */
+/** RFC 1123 subdomain. */
 const SECRET_NAME = /^[a-z\d]([-a-z\d]*[a-z\d])?(\.[a-z\d]([-a-z\d]*[a-z\d])?)*$/;
 const LONGEST_SECRET_NAME = 253;
 
@@ -104,8 +104,13 @@ function askRollback(value: string): Asked {
   return { refusal: `rollback=${shown(value)} is not a request: type rollback=now` };
 }
 
+/** Whether a Secret may be called so. */
+export function isSecretName(text: string): boolean {
+  return text.length <= LONGEST_SECRET_NAME && SECRET_NAME.test(text);
+}
+
 function askRestore(value: string): Asked {
-  if (value.length <= LONGEST_SECRET_NAME && SECRET_NAME.test(value)) return { restore: value };
+  if (isSecretName(value)) return { restore: value };
   return {
     refusal:
       `${RESTORE_ANNOTATION}=${shown(value)} names no Secret: type ${RESTORE_ANNOTATION}=<name of ` +
