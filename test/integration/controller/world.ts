@@ -43,6 +43,9 @@ export const ES256: SigningKeySetSpec = {
 /** Previous keys stay for as long as a test looks. */
 export const LONG_GRACE = { revocation: { gracePeriod: '1h' } } as const;
 
+/** Milliseconds to wait for what takes a second or two: the machine may be busy. */
+const PATIENCE = 30_000;
+
 export interface ToldEvent {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
@@ -260,7 +263,7 @@ export class TenantSet {
   }
 
   /** Waits for a condition with this status, or with this reason. @returns its message. */
-  until(type: ConditionType, wanted: string, timeout = 10_000): Promise<string> {
+  until(type: ConditionType, wanted: string, timeout = PATIENCE): Promise<string> {
     return eventually(
       async () => {
         const { status, reason, message } = (await this.condition(type)) ?? {};
@@ -288,7 +291,7 @@ export class TenantSet {
   }
 
   /** Waits until a promotion was reported. @returns the kid that signs. */
-  promoted(from: string, timeout = 10_000): Promise<string> {
+  promoted(from: string, timeout = PATIENCE): Promise<string> {
     return eventually(
       async () => {
         const { lastRotation, current = '' } = await this.status();
