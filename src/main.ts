@@ -7,6 +7,7 @@ import { type Flags, readCommandLine, UsageError, usage } from './flags.ts';
 import { startIssuer } from './issuer/issuer.ts';
 import type { ListenerOptions } from './issuer/listeners.ts';
 import type { ReplicaIdentity } from './issuer/replica-lease.ts';
+import { SIGNING_THREADS } from './keys/signing-threads.ts';
 import { sleep } from './kube/backoff.ts';
 import { connect, type Kube } from './kube/client.ts';
 import { CredentialsError } from './kube/errors.ts';
@@ -169,13 +170,15 @@ function listeners(flags: Flags): ListenerOptions {
   return certificateDir === '' ? { plain } : { plain, https: { address, certificateDir } };
 }
 
-/** A signature takes a core: with more threads than cores they would wait for one, and we with them. */
-const FEWEST_THREADS = 2;
+/** The controller makes keys on the pool, while other work waits for hardly anything. */
+const GENERATING_THREADS = Math.max(2, availableParallelism());
 
 async function main(): Promise<void> {
-  // Counts until the thread pool is first used.
-  process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(FEWEST_THREADS, availableParallelism()));
   const { command: name, help, flags } = readCommandLine(process.argv.slice(2));
+  // Read when the thread pool is first used, which nothing has done yet.
+  process.env['UV_THREADPOOL_SIZE'] ??= String(
+    name === 'issuer' ? SIGNING_THREADS : GENERATING_THREADS,
+  );
   const command = COMMANDS[name];
   const commands = Object.keys(COMMANDS);
   if (help) return void process.stdout.write(usage(commands));

@@ -37,7 +37,7 @@ beforeEach(() => {
     cluster,
     () => now,
     (result) => results.push(result),
-    () => 0.75,
+    () => 0.4,
   );
 });
 

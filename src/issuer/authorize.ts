@@ -31,7 +31,7 @@ const DENIED_FOR = 2 * SECOND;
  * Between these it is asked again behind the back of a caller who goes on, so that none waits; at
  * some time between, so that callers who came together do not all come to the API server together.
  */
-const RENEWED_AFTER = { soonest: 5 * SECOND, latest: 9 * SECOND };
+const RENEWED_AFTER = { soonest: 7 * SECOND, latest: 9.5 * SECOND };
 const MAX_DECISIONS = 10_000;
 
 type Decision = { readonly caller: Caller } | { readonly refusal: Refusal };

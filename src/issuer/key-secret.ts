@@ -1,7 +1,7 @@
 import { secretName } from '../api/constants.ts';
 import { decodeSecretData } from '../keys/codec.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
-import type { Keyring } from '../keys/keyring.ts';
+import type { Keyring, SigningKey } from '../keys/keyring.ts';
 
 /** A key Secret as it came, as far as it is looked at. */
 export interface RawKeySecret {
@@ -41,11 +41,22 @@ export function readKeySecret({ metadata = {}, data = {} }: RawKeySecret): KeySe
   };
 }
 
+/** Lets go of each private key but the one that signs: a rotation brings the next one's anew. */
+function withoutIdleKeys(ring: Keyring): Keyring {
+  const keys = ring.keys.map((key): SigningKey => {
+    const { privateKey: _, ...published } = key;
+    return key.state === 'current' ? key : published;
+  });
+  return { ...ring, keys };
+}
+
 function contentOf(name: string | undefined, data: NonNullable<RawKeySecret['data']>) {
   try {
     const ring = decodeSecretData(data);
     const expected = secretName(ring.owner.uid);
-    return name === expected ? ring : { damage: `a copy: the keys in it belong to ${expected}` };
+    return name === expected
+      ? withoutIdleKeys(ring)
+      : { damage: `a copy: the keys in it belong to ${expected}` };
   } catch (error) {
     if (error instanceof KeyringDamagedError) return { damage: error.message };
     throw error;

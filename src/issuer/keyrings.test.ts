@@ -69,6 +69,19 @@ describe('a set', () => {
   });
 });
 
+describe('what is kept of a Secret', () => {
+  it('has of the private keys only the one that signs', async () => {
+    const ring = await aKeyring().previous(2).build();
+    expect(ring.keys.filter(({ privateKey }) => privateKey !== undefined)).toHaveLength(3);
+    const { content } = secretOf(ring);
+    const kept = 'keys' in content ? content.keys : [];
+    expect(kept).toHaveLength(4);
+    const [current, ...others] = kept;
+    expect(current).toMatchObject({ state: 'current', privateKey: expect.anything() });
+    for (const key of others) expect(key).not.toHaveProperty('privateKey');
+  });
+});
+
 describe('a damaged Secret', () => {
   it('is named as one that could not be loaded, until it is mended or gone', async () => {
     const good = secretOf(await ring('one'));

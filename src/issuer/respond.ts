@@ -1,5 +1,6 @@
 import type { Log } from '../telemetry/log.ts';
 import type { PublicDocument } from './document.ts';
+import { atEndOfTurn } from './end-of-turn.ts';
 import type { Exchange } from './exchange.ts';
 import { setUnknown } from './locate.ts';
 import { Refusal } from './refusals.ts';
@@ -51,7 +52,8 @@ const PRIVATE: Headers = [
 
 /** Answers with something that only the caller may see. */
 export function sendPrivate(exchange: Exchange, body: object): void {
-  answer(exchange, 200, PRIVATE, JSON.stringify(body));
+  const text = JSON.stringify(body);
+  atEndOfTurn(() => answer(exchange, 200, PRIVATE, text));
 }
 
 /** Turns whatever was thrown into the error body of the route's standard. */

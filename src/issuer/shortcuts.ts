@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { PATHS } from './discovery.ts';
+import { atEndOfTurn } from './end-of-turn.ts';
 import { begin, type Exchange, newRequestId, tell } from './exchange.ts';
 import { type Location, locationsOnHost, pathLocation } from './location.ts';
 import { PUBLISH_UNCONFIRMED } from './publish.ts';
@@ -73,7 +74,8 @@ function keysShortcut(services: Services): Shortcut {
     if (holding?.set === undefined) return false;
     const startedAt = performance.now();
     const requestId = newRequestId();
-    sendWhole({ response, requestId }, holding.set.jwks);
+    const { jwks } = holding.set;
+    atEndOfTurn(() => sendWhole({ response, requestId }, jwks));
     const exchange = { request, requestId, route: 'jwks', holding };
     tell(services, exchange, 200, performance.now() - startedAt);
     return true;
