@@ -54,6 +54,12 @@ const ROWS: readonly Row[] = [
     aim: percent(0.75),
   },
   {
+    key: 'bare_rs256_vs_openssl',
+    name: 'bare server : openssl',
+    of: ({ rs256, openssl }) => rs256.bare.perSecond / openssl,
+    digits: 2,
+  },
+  {
     key: 'rs256_vs_bare',
     name: 'POST /sign RS256 : bare server',
     of: ({ rs256 }) => rs256.ours.perSecond / rs256.bare.perSecond,

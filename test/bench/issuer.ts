@@ -1,6 +1,5 @@
 /** `npm run bench:issuer`: the issuer beside OpenSSL, and beside a server that does nothing but sign. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -184,8 +183,6 @@ requireWrk();
 console.log(`${machine()}, ${opensslVersion()}; the load comes from the same cores`);
 await import('../../build.ts');
 process.env['NODE_OPTIONS'] = nodeOptionsOfImage();
-// As the issuer has it by itself (src/main.ts); the bare server is to have no fewer.
-process.env['UV_THREADPOOL_SIZE'] = String(Math.max(2, availableParallelism()));
 // R and S as they are by default: short ones make the issuer ask more often.
 const stack = await startStack({
   tls: false,
