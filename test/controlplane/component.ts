@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Supervised, supervise, tail } from './supervise.ts';
 
 const START_ATTEMPTS = 3;
-const READY_TIMEOUT = 30_000;
+/** The machine may be busy, and a test may have taken away what a program needs to start. */
+const READY_TIMEOUT = 90_000;
 const PROBE_EVERY = 25;
 /** kube-apiserver would wait a minute for the watches that it serves. */
 const RESTART_PATIENCE = 500;

@@ -49,7 +49,7 @@ beforeAll(async () => {
   await eventually(() =>
     refused(cluster.kubectl([...dryRun, '-p', spec, as('controller')]), 'writes no spec'),
   );
-}, 60_000);
+});
 
 afterAll(async () => {
   const kinds = 'clusterrole,clusterrolebinding';

@@ -62,7 +62,7 @@ describe('a control plane of its own', () => {
     const get = ['get', 'ns', 'default', '-o', 'name'];
     await expect(plane.kubectl([...get, '--request-timeout=300ms'])).rejects.toThrow();
     plane.components.apiserver.resume();
-    await eventually(() => plane.kubectl([...get, '--request-timeout=2s']));
+    await eventually(() => plane.kubectl([...get, '--request-timeout=10s']));
   });
 
   test('a watch from before a compaction is answered 410', async () => {
@@ -71,7 +71,7 @@ describe('a control plane of its own', () => {
     const { stdout: old } = await plane.kubectl(get);
     await makeNamespace(plane);
     const watch = async (): Promise<string> => {
-      const query = `watch=1&timeoutSeconds=1&resourceVersion=${old}`;
+      const query = `watch=1&timeoutSeconds=5&resourceVersion=${old}`;
       const answer = await plane
         .kubectl(['get', '--raw', `/api/v1/namespaces?${query}`])
         .catch((error: Error) => ({ stdout: error.message }));

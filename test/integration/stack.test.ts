@@ -20,7 +20,7 @@ async function applySet(name: string): Promise<string> {
   const set = { ...SET, metadata: { name, namespace }, spec: { publish } };
   await controlPlane.kubectl(['create', '-f', '-'], { input: JSON.stringify(set) });
   const ready = ['wait', `sks/${name}`, '-n', namespace, '--for=condition=Ready'];
-  await controlPlane.kubectl([...ready, '--timeout=20s']);
+  await controlPlane.kubectl([...ready, '--timeout=60s']);
   return `${stack.issuerUrl}/${namespace}/${name}`;
 }
 
@@ -49,7 +49,7 @@ test('publishes a set with the permissions of the chart, and is refused nothing'
 
 test('goes on with the same keys after both processes were killed', async () => {
   const issuer = await applySet('survivor');
-  const before = await kidsOf(issuer);
+  const before = await eventually(() => kidsOf(issuer));
   await Promise.all([stack.controller.kill('SIGKILL'), stack.issuer.kill('SIGKILL')]);
   await expect(fetch(issuer)).rejects.toThrow('fetch failed');
   await Promise.all([stack.controller.restart(), stack.issuer.restart()]);

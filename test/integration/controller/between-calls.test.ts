@@ -301,7 +301,7 @@ describe('between two calls of the controller', () => {
       };
       await request(set);
       await expectPromotions(set, 1);
-      expect(steps).toEqual(STEPS);
+      await eventually(() => expect(steps).toEqual(STEPS));
     });
 
     it.each(

@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PENDING_ANNOTATION, SET_UID_LABEL, secretName } from '../../../src/api/constants.ts';
+import {
+  MINUTE,
+  PENDING_ANNOTATION,
+  SET_UID_LABEL,
+  secretName,
+} from '../../../src/api/constants.ts';
 import { type ConfigMapObject, paths, type SecretObject } from '../../../src/controller/objects.ts';
 import { eventually } from '../../support/eventually.ts';
 import { accountsIn } from '../issuer/accounts.ts';
@@ -58,6 +63,14 @@ async function withPendingRotation(set: TenantSet): Promise<string> {
   return current;
 }
 
+/** Waits until the controller has taken in the newest spec. */
+async function observed(set: TenantSet): Promise<void> {
+  await eventually(async () => {
+    const { metadata, status } = await set.read();
+    expect(status?.observedGeneration).toBe(metadata.generation);
+  });
+}
+
 async function jwks(set: TenantSet): Promise<readonly string[]> {
   const url = `${world.stack.issuerUrl}/${set.tenant.name}/${set.name}/.well-known/jwks.json`;
   const response = await fetch(url);
@@ -104,12 +117,10 @@ describe.concurrent('a Secret that is damaged', () => {
 
     await set.annotate('rotate=now');
     await set.change({ algorithm: 'ES384' });
-    await eventually(async () => {
-      const { metadata, status } = await set.read();
-      expect(status?.observedGeneration).toBe(metadata.generation);
-    });
+    await observed(set);
     expect((await set.secret())?.metadata.resourceVersion).toBe(damaged?.metadata.resourceVersion);
     await set.change({ algorithm: 'ES256' });
+    await observed(set);
     await setEntry(set, entry, pem);
     await set.until('Ready', 'True');
     expect(await set.promoted(current)).toBe(next);
@@ -178,14 +189,17 @@ describe.concurrent('a ConfigMap of that name that is not ours', () => {
     expect(await set.until('RotationPending', 'WaitingForPublication')).toContain(
       `not published everywhere: ${whatToDo}`,
     );
-    expect((await set.status()).blockedBy).toEqual([`ConfigMap ${TARGET}`]);
+    // The replica blocks too until it has told that it serves the newest keyring.
+    await eventually(async () =>
+      expect((await set.status()).blockedBy).toEqual([`ConfigMap ${TARGET}`]),
+    );
     expect((await set.told('RotationDeferred')).message).toContain(whatToDo);
     expect(await target(tenant)).toEqual(foreign);
     expect(await set.kid('current')).toBe(current);
 
     await world.delete(paths.configMap(tenant.name, TARGET));
     // No watch of ours shows it: it is looked at again every 10 s.
-    await set.promoted(current, 20_000);
+    await set.promoted(current, MINUTE);
     expect((await target(tenant)).data).toHaveProperty('jwks');
   });
 });
@@ -278,11 +292,11 @@ describe.concurrent('a set that was deleted', () => {
   });
 
   it('and not made again, leaves nothing once its last token has expired', async () => {
-    const set = await make();
+    const set = await make({ ...PUBLISHED, tokens: { maxLifetime: '10s' } });
     await set.delete();
     await set.told('KeysRetired');
     const end = Math.max(...(await set.keyring()).keys.map(({ tokensUntil }) => tokensUntil ?? 0));
-    await eventually(async () => expect(await set.secret()).toBeUndefined());
+    await eventually(async () => expect(await set.secret()).toBeUndefined(), { timeout: MINUTE });
     expect(Date.now()).toBeGreaterThanOrEqual(end);
     expect(await set.tenant.configMap(TARGET)).toBeUndefined();
     await eventually(async () => expect(await jwks(set)).toEqual([]));

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ALLOWED_ISSUERS_ANNOTATION } from '../../../src/api/constants.ts';
+import { ALLOWED_ISSUERS_ANNOTATION, MINUTE } from '../../../src/api/constants.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ES256, startWorld, type TenantSet, type World } from './world.ts';
 
@@ -151,13 +151,14 @@ describe.concurrent('of sets that want one issuer', () => {
 
   it('the next gets it when the one that has it is deleted and its last token has expired', async () => {
     const url = `https://${aHost()}`;
-    const holder = await (await world.tenant(url)).applyReady(withIssuer(url));
+    const spec = { ...withIssuer(url), tokens: { maxLifetime: '10s' } };
+    const holder = await (await world.tenant(url)).applyReady(spec);
     const other = await (await world.tenant(url)).apply(withIssuer(url));
     await refused(other, 'IssuerConflict');
     await holder.delete();
     await holder.told('KeysRetired');
     const { keys } = await holder.keyring();
-    await other.until('Ready', 'True');
+    await other.until('Ready', 'True', MINUTE);
     expect(await holder.secret()).toBeUndefined();
     const end = Math.max(...keys.map(({ tokensUntil }) => tokensUntil ?? 0));
     expect((await other.keyring()).keys[0]?.createdAt).toBeGreaterThanOrEqual(end);

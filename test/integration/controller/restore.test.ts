@@ -18,7 +18,13 @@ beforeAll(async () => {
 });
 afterAll(() => world?.stop());
 
-const SPEC = { ...ES256, ...LONG_GRACE, tokens: { maxLifetime: '1h' } };
+/** A next key that has to wait does so for as long as a test looks. */
+const SPEC = {
+  ...ES256,
+  ...LONG_GRACE,
+  rotation: { propagationDelay: '1h' },
+  tokens: { maxLifetime: '1h' },
+};
 
 async function make(tenant?: Tenant): Promise<TenantSet> {
   const set = await (tenant ?? (await world.tenant())).applyReady(SPEC);

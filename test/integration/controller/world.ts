@@ -274,18 +274,18 @@ export class TenantSet {
     );
   }
 
-  /** The Events of this very set, the oldest first. */
+  /** The Events of this very set, in no order. */
   async events(reason: EventReason): Promise<readonly ToldEvent[]> {
     return this.tenant.admin.list(`/api/v1/namespaces/${this.tenant.name}/events`, {
       fieldSelector: `involvedObject.uid=${this.uid},reason=${reason}`,
     });
   }
 
-  /** Waits for an Event. */
-  told(reason: EventReason): Promise<ToldEvent> {
+  /** Waits for an Event. @param part - of its message, where there may be others of that reason. */
+  told(reason: EventReason, part = ''): Promise<ToldEvent> {
     return eventually(async () => {
-      const [event] = await this.events(reason);
-      if (event === undefined) throw new Error(`no Event ${reason} about ${this.name}`);
+      const event = (await this.events(reason)).find(({ message }) => message.includes(part));
+      if (event === undefined) throw new Error(`no Event ${reason} about ${this.name}: ${part}`);
       return event;
     });
   }

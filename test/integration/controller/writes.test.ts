@@ -103,7 +103,7 @@ describe('a controller that has lost the leadership while it was stopped', () =>
     try {
       world.stack.controller.pause();
       await request(set);
-      await eventually(() => expectPromotions(set, 1), { timeout: 25_000 });
+      await eventually(() => expectPromotions(set, 1), { timeout: 60_000 });
 
       const awake = Date.now();
       world.stack.controller.resume();

@@ -30,9 +30,12 @@ async function keysOf(set: TenantSet): Promise<readonly string[]> {
   return [await set.kid('current'), await set.kid('next')];
 }
 
-/** The keys of a set are as they were before. */
+/** The keys that a set had are there, whether it has rotated since or not. */
 async function keepsItsKeys(set: TenantSet, kids: readonly string[]): Promise<void> {
-  await eventually(async () => expect(await keysOf(set)).toEqual(kids), PATIENCE);
+  await eventually(async () => {
+    const { keys } = await set.keyring();
+    expect(keys.map(({ kid }) => kid)).toEqual(expect.arrayContaining([...kids]));
+  }, PATIENCE);
 }
 
 describe.concurrent('in the middle of a rotation', FAULT, () => {
@@ -86,13 +89,14 @@ describe.concurrent('in the middle of a rotation', FAULT, () => {
   it('the ConfigMap is edited: it is written again, the rotation is carried out, no token is refused', async () => {
     const set = await site.set();
     await site.inMidRotation(set, async () => {
-      const before = (await set.tenant.configMap(TARGET))?.data;
       const data = { 'jwks.json': null, 'next.crt': 'mine', mine: 'mine' };
       await site.patch(paths.configMap(set.tenant.name, TARGET), { data });
-      await eventually(
-        async () => expect((await set.tenant.configMap(TARGET))?.data).toEqual(before),
-        PATIENCE,
-      );
+      await eventually(async () => {
+        const written = (await set.tenant.configMap(TARGET))?.data;
+        expect(Object.keys(written ?? {})).toContain('jwks.json');
+        expect(written).not.toHaveProperty('mine');
+        expect(written?.['next.crt']).toContain('BEGIN CERTIFICATE');
+      }, PATIENCE);
     });
   });
 
@@ -132,7 +136,7 @@ describe('while nobody watches', FAULT, () => {
     expect(await set.secret()).toMatchObject({ metadata: { uid: metadata.uid }, type: 'Opaque' });
     await site.delete(set.secretPath);
     await eventually(async () => expect((await set.secret())?.type).not.toBe('Opaque'), PATIENCE);
-    await keepsItsKeys(set, kids);
+    await eventually(async () => expect(await keysOf(set)).toEqual(kids), PATIENCE);
     await site.recovers(set);
     await site.unbroken(before);
   });

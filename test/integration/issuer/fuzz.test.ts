@@ -7,7 +7,7 @@ import type { Keyring } from '../../../src/keys/keyring.ts';
 import { aKeyring } from '../../support/keyrings.ts';
 import { startWorld, type World } from './world.ts';
 
-const RUNS = { numRuns: 150, interruptAfterTimeLimit: 50_000, markInterruptAsFailure: true };
+const RUNS = { numRuns: 150, interruptAfterTimeLimit: 180_000, markInterruptAsFailure: true };
 
 let world: World;
 let login: Keyring;

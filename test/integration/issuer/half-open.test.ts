@@ -73,5 +73,5 @@ it('a watch that is dead but looks quiet confirms nothing: no old key signs afte
   const late = attempts.filter(({ startedAt }) => startedAt > changedAt + R);
   expect(late.filter(({ kid }) => kid === before)).toEqual([]);
   expect(attempts.filter(({ kid }) => kid === before)).not.toEqual([]);
-  expect(world.issuer.ready()).toBe(true);
+  await eventually(() => expect(world.issuer.ready()).toBe(true));
 });

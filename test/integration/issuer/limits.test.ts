@@ -18,13 +18,14 @@ let login: Keyring;
 beforeAll(async () => {
   world = await startWorld({
     limits: {
-      headersTimeout: SECOND,
-      requestTimeout: 2 * SECOND,
-      timeout: SECOND,
+      // Which of them ends a connection does not depend on the last tenth of a second.
+      headersTimeout: 3 * SECOND,
+      requestTimeout: 4 * SECOND,
+      timeout: 2 * SECOND,
       connectionsCheckingInterval: 100,
       maxConnections: CONNECTIONS,
-      perCaller: { perSecond: 0.1, burst: BURST },
-      perPeer: { perSecond: 0.1, burst: BURST },
+      perCaller: { perSecond: 0.01, burst: BURST },
+      perPeer: { perSecond: 0.01, burst: BURST },
     },
   });
   login = await world.store(await aKeyring().with(world.identity('login')).build());
@@ -79,7 +80,7 @@ describe('a caller that asks too often', () => {
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
     const { status, headers, body } = await sign('authority', '127.0.0.7');
     expect(status).toBe(429);
-    expect(headers['retry-after']).toMatch(/^([89]|10)$/);
+    expect(headers['retry-after']).toMatch(/^(9\d|100)$/);
     expect(headers['cache-control']).toBe('no-store');
     expect(body).toEqual({
       type: 'about:blank',
@@ -168,7 +169,7 @@ describe('a client that takes its time', () => {
       expect((await world.fetch(jwksPath())).status).toBe(200);
       return socket.closed;
     });
-    expect(await closed).toBeLessThan(4 * SECOND);
+    expect(await closed).toBeLessThan(15 * SECOND);
     expect(text().slice(0, 13)).toBe(answer);
   });
 
@@ -180,7 +181,7 @@ describe('a client that takes its time', () => {
     socket.write(ask.repeat(20_000));
     // Only a write tells a client that does not read that its connection is gone.
     dribble(socket, ask);
-    expect(await closed).toBeLessThan(8 * SECOND);
+    expect(await closed).toBeLessThan(20 * SECOND);
   });
 });
 

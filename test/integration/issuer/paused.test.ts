@@ -23,7 +23,7 @@ beforeAll(async () => {
   const metadata = { name: 'login', namespace };
   await create({ apiVersion: 'signet.dev/v1alpha1', kind: 'SigningKeySet', metadata });
   await create(accountsIn(namespace));
-  await kubectl(['wait', 'sks/login', '--for=condition=Ready', '--timeout=30s']);
+  await kubectl(['wait', 'sks/login', '--for=condition=Ready', '--timeout=60s']);
   canaries = new StackCanaries(stack);
   await canaries.learn();
   issuer = `${stack.issuerUrl}/${namespace}/login`;

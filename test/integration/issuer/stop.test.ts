@@ -46,7 +46,8 @@ it('an issuer that stops answers what is in flight, then takes nothing more, and
   expect(response.statusCode).toBe(200);
   expect(await readJson(response)).toHaveProperty('token');
   await closing;
-  expect(performance.now() - startedAt).toBeLessThan(5 * SECOND);
+  // What is left is cut after 10 s: nothing was.
+  expect(performance.now() - startedAt).toBeLessThan(9 * SECOND);
 });
 
 function refused(url: string): Promise<boolean> {

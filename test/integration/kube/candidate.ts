@@ -9,7 +9,7 @@ import { memoryLog, NAMESPACE } from './cluster.ts';
 const [port = '', credentialsDir = '', name = '', identity = ''] = process.argv.slice(2);
 const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: port };
 const kube = await connect({ credentialsDir, userAgent: identity, env });
-const times = { leaseDurationMs: 3_000, renewDeadlineMs: 2_000, retryPeriodMs: 300 };
+const times = { leaseDurationMs: 6_000, renewDeadlineMs: 4_000, retryPeriodMs: 300 };
 const election = new LeaderElection({
   ...{ kube, namespace: NAMESPACE, name, identity, log: memoryLog(), ...times },
 });

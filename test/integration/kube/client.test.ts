@@ -25,7 +25,7 @@ beforeAll(async () => {
   plane = await startControlPlane({ controllerManager: false });
   await prepare(plane);
   kube = await connectAsRobot(plane);
-}, 60_000);
+});
 
 afterAll(async () => {
   kube?.close();

@@ -29,7 +29,7 @@ export async function connectAsRobot(
 }
 
 /** Polls until the check passes; then its last failure is the test's. */
-export async function eventually<T>(check: () => T | Promise<T>, timeoutMs = 20_000): Promise<T> {
+export async function eventually<T>(check: () => T | Promise<T>, timeoutMs = 60_000): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {

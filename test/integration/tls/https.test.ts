@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type PeerCertificate } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DAY, SECOND } from '../../../src/api/constants.ts';
+import { DAY, MINUTE, SECOND } from '../../../src/api/constants.ts';
 import { handOverServingCertificates } from '../../../src/controller/serving-certificates.ts';
 import { makeAuthority } from '../../../src/keys/authority.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
@@ -23,7 +23,8 @@ let bearer: string;
 
 beforeAll(async () => {
   await requireHaproxy();
-  stack = await startStack();
+  // Nothing here is about freshness: no replica lapses on a busy machine.
+  stack = await startStack({ maxStaleness: '1m' });
   const { kubectl, token } = stack.controlPlane;
   const namespace = await makeNamespace(stack.controlPlane);
   const set = {
@@ -34,11 +35,11 @@ beforeAll(async () => {
   };
   const items = [accountsIn(namespace), set].map((each) => JSON.stringify(each));
   for (const input of items) await kubectl(['create', '-f', '-'], { input });
-  await kubectl(['wait', 'sks/login', '-n', namespace, '--for=condition=Ready', '--timeout=20s']);
+  await kubectl(['wait', 'sks/login', '-n', namespace, '--for=condition=Ready', '--timeout=60s']);
   path = `/${namespace}/login`;
   issuer = `${stack.issuerUrl}${path}`;
   bearer = `Bearer ${await token(namespace, 'authority', { audiences: [issuer] })}`;
-}, 120_000);
+});
 afterAll(() => stack?.stop());
 
 const jwks = (base: string) => () => fetch(`${base}${path}/.well-known/jwks.json`);
@@ -119,7 +120,7 @@ test('no request fails while the certificate changes several times', async () =>
       return !seen.has(fingerprint256) && seen.add(fingerprint256);
     });
   }
-  await eventually(() => load.answered >= 500);
+  await eventually(() => load.answered >= 500, { timeout: 2 * MINUTE });
   expect(await load.stop()).toEqual([]);
   expect(seen.size).toBe(5);
   stop.abort();
@@ -128,7 +129,7 @@ test('no request fails while the certificate changes several times', async () =>
 });
 
 test('no request fails in a rolling restart behind a proxy', async () => {
-  const drain = ['--drain-delay', '1s'];
+  const drain = ['--drain-delay', '3s'];
   const replicas = [
     await stack.replica('rolling-a', drain),
     await stack.replica('rolling-b', drain),
@@ -138,10 +139,10 @@ test('no request fails in a rolling restart behind a proxy', async () => {
   const load = startLoad(4, [jwks(proxy.url), sign(proxy.url)]);
   for (const replica of replicas) {
     const before = load.answered;
-    await eventually(() => load.answered >= before + 100);
+    await eventually(() => load.answered >= before + 100, { timeout: MINUTE });
     const startedAt = performance.now();
     await replica.kill('SIGTERM');
-    expect(performance.now() - startedAt).toBeLessThan(4 * SECOND);
+    expect(performance.now() - startedAt).toBeLessThan(11 * SECOND);
     await replica.restart();
     await eventually(async () => (await proxy.replicas()) === 2);
   }

@@ -47,7 +47,8 @@ export async function startProxy(replicas: readonly Replica[], caFile: string): 
   maxconn 200
 defaults
   mode http
-  timeout connect 2s
+  timeout connect 10s
+  timeout check 2s
   timeout client 10s
   timeout server 10s
   retries 0
