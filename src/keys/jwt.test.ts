@@ -18,7 +18,7 @@ test.each(ALGORITHM_NAMES)('jose verifies a token signed with %s', async (algori
 });
 
 test.each(ALGORITHM_NAMES)(
-  'a %s signature is made off the event loop: none is there before its next turn',
+  'a %s signature holds up nobody who asks for it: none is there before the next turn of the event loop',
   async (algorithm) => {
     const { kid, privateKey } = await testKey(algorithm);
     let signed = false;
@@ -26,7 +26,7 @@ test.each(ALGORITHM_NAMES)(
     const done = token.then(() => {
       signed = true;
     });
-    // Microtasks alone: a signature made on this thread would be there after a few of them.
+    // Microtasks alone: a signature made at once would be there after a few of them.
     for (let turn = 0; turn < 50; turn++) await null;
     expect(signed).toBe(false);
     await done;

@@ -46,7 +46,10 @@ export interface SigningKey {
   readonly fingerprint?: string;
   /** Of the certificate, read from it and not stored. */
   readonly notAfter?: Instant;
-  /** Current, next and the newest previous key have it; older ones do not. */
+  /**
+   * Current, next and the newest previous key have it, older ones do not; in an issuer the current
+   * one alone.
+   */
   readonly privateKey?: PrivateKey;
 }
 
