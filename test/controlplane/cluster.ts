@@ -112,7 +112,7 @@ async function mintToken(
   { seconds = SHORTEST_REQUEST, audiences = [SERVICE_ACCOUNT_ISSUER] }: TokenOptions,
 ): Promise<string> {
   if (connection.serviceAccountKey === undefined) {
-    throw new Error(`a token of ${seconds} s needs a control plane of our own: unset KUBECONFIG`);
+    throw new Error(`a token of ${seconds} s needs a control plane of our own`);
   }
   const key = await importPKCS8(readFileSync(connection.serviceAccountKey, 'utf8'), 'ES256');
   const account = [
