@@ -24,10 +24,13 @@ import type {
   SigningKey,
 } from './keyring.ts';
 
-/** The version of the format below; any change of it, however small, is another version. */
+/**
+ * The version of the format below; any change of it, however small, is another version. After 0.2.0
+ * one version of Signet reads a new format, and the next one writes it: docs/upgrade.md.
+ */
 export const FORMAT = 2;
 /** Version 1 is version 2 without `revokedEverywhereAt` and with fewer triggers. */
-const READABLE = [1, FORMAT] as const;
+export const READABLE = [1, FORMAT] as const;
 
 /** The parts of a key that stand in entries of their own, and the ends of their names. */
 export const PARTS = { privateKey: '.key', certificate: '.crt' } as const;

@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CONDITION_REASONS, EVENT_REASONS } from '../../src/api/reasons.ts';
+import { FORMAT, READABLE } from '../../src/keys/format.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -102,6 +103,26 @@ test('docs/api.md has each code that the issuer refuses with, and no other', () 
   expect(sorted(all(rows, /^\| `(\w+)` \|/gm).filter((code) => code !== 'code'))).toEqual(
     sorted(codes),
   );
+});
+
+/** 0.1.0 reads nothing of what 0.2.0 writes: the page says that there is no way back. */
+const NO_WAY_BACK_FROM = '0.2.0';
+
+test('docs/upgrade.md names the formats that this version reads and writes, none of which ends a way back', () => {
+  const row = /^\| (\d+\.\d+\.\d+) \| ([\d, ]+) \| (\d+) \|$/gm;
+  const versions = [...read('docs/upgrade.md').matchAll(row)].map(
+    ([, version = '', reads = '', writes]) => ({
+      version,
+      reads: reads.split(', ').map(Number),
+      writes: Number(writes),
+    }),
+  );
+  const { version }: { version: string } = JSON.parse(read('package.json'));
+  expect(versions.at(-1)).toEqual({ version, reads: [...READABLE], writes: FORMAT });
+  const cut = versions.filter(
+    ({ writes }, index) => index > 0 && !versions[index - 1]?.reads.includes(writes),
+  );
+  expect(cut.map((each) => each.version)).toEqual([NO_WAY_BACK_FROM]);
 });
 
 test('docs/protocol.md has a row for each of the rules I1 to I22', () => {
