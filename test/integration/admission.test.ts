@@ -7,12 +7,15 @@ import { eventually } from '../support/eventually.ts';
 let cluster: Cluster;
 /** Where the operator is, and the tenant: policies of this release are about no other. */
 let namespace: string;
+let namespaceUid: string;
 
 const PEOPLE = ['viewer', 'rotator', 'editor'] as const;
 
 beforeAll(async () => {
   cluster = await sharedCluster();
   namespace = await makeNamespace(cluster);
+  const uid = ['get', 'namespace', namespace, '-o', 'jsonpath={.metadata.uid}'];
+  namespaceUid = (await cluster.kubectl(uid)).stdout;
   const values = [
     ...[`fullnameOverride=${namespace}`, 'crds.enabled=false'],
     `watchNamespaces={${namespace}}`,
@@ -81,6 +84,11 @@ function secret(type: string) {
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'sks-x', namespace }, type };
 }
 
+/** One that is there: the garbage collector leaves what it owns alone. */
+function owner(name: string) {
+  return { apiVersion: 'v1', kind: 'Namespace', name, uid: namespaceUid };
+}
+
 const OURS = { 'app.kubernetes.io/managed-by': 'signet', 'signet.dev/set-uid': 'u' };
 
 async function submit(verb: string, objects: readonly object[], ...args: readonly string[]) {
@@ -128,6 +136,14 @@ describe('A typo in a request is refused in kubectl:', () => {
     await refused(annotate('editor', annotation), message);
   });
 
+  test.each([
+    [['rotate=now', 'signet.dev/rotate=nwo'], 'rotate=nwo is not a request'],
+    [['revoke=previous', 'signet.dev/revoke=last'], 'revoke=last is not a request'],
+    [['rollback=now', 'signet.dev/rollback=yes'], 'rollback=yes is not a request'],
+  ])('the wrong one of %o is named', async (annotations, message) => {
+    await refused(annotate('editor', ...annotations), message);
+  });
+
   test('one that was there before the policy keeps nobody from writing something else', async () => {
     // Of the controller no policy asks that.
     await patch('controller', { metadata: { annotations: { rotate: 'nwo' } } });
@@ -151,6 +167,9 @@ describe('Whoever may rotate', () => {
     ['revoke=previous', 'revoke needs the permission to update signingkeysets/force'],
     ['signet.dev/restore=sks-x', 'signet.dev/restore needs the permission'],
     ['signet.dev/pending=forged', 'signet.dev/pending is written by Signet'],
+    ['signet.dev/taken-id=x', 'signet.dev/taken-id is no request'],
+    ['signet.dev/refused=x', 'signet.dev/refused is no request'],
+    ['signet.dev/overdue=x', 'signet.dev/overdue is no request'],
   ])('may not type %s, and whoever may edit may', async (annotation, message) => {
     await refused(annotate('rotator', annotation), message);
     await annotate('editor', annotation);
@@ -164,10 +183,39 @@ describe('Whoever may rotate', () => {
     await patch('rotator', { metadata: { labels: { team: 'identity' } } });
   });
 
+  test('is told which of two requests needs more', async () => {
+    const both = annotate('rotator', 'rotate=now', 'signet.dev/rotate=force');
+    await refused(both, 'rotate=force needs the permission');
+  });
+
+  test('may not have the set deleted by an owner or kept by a finalizer, and whoever may edit may', async () => {
+    for (const [what, message] of [
+      [{ ownerReferences: [owner(namespace)] }, 'a change of metadata.ownerReferences can delete'],
+      [{ finalizers: ['example.com/kept'] }, 'a change of metadata.finalizers needs'],
+    ] as const) {
+      const none = { metadata: Object.fromEntries(Object.keys(what).map((key) => [key, null])) };
+      await refused(patch('rotator', { metadata: what }), message);
+      await patch('editor', { metadata: what });
+      await refused(patch('rotator', none), message);
+      await patch('rotator', { metadata: { annotations: { note: 'something else' } } });
+      await patch('editor', none);
+    }
+  });
+
   test('may do nothing by the role of a viewer', async () => {
     await refused(annotate('viewer', 'rotate=now'), 'cannot patch resource "signingkeysets"');
   });
 });
+
+test.each(['foreground', 'orphan'])(
+  'The garbage collector may end what it began: deletion with --cascade=%s',
+  async (cascade) => {
+    await submit('create', [set(cascade)]);
+    const remove = ['delete', 'sks', cascade, '-n', namespace, `--cascade=${cascade}`];
+    await cluster.kubectl([...remove, '--timeout=120s']);
+  },
+  150_000,
+);
 
 describe('The controller', () => {
   test('writes ConfigMaps that carry its labels, and no other', async () => {
@@ -198,13 +246,17 @@ describe('The controller', () => {
     await refused(remove, 'changes only Secrets of its own types');
   });
 
-  test('writes annotations of a set, and neither spec nor labels', async () => {
+  test('writes annotations of a set, and neither spec nor labels, owners, finalizers', async () => {
     await patch('controller', { metadata: { annotations: { 'signet.dev/pending': '{}' } } });
     await patch('controller', { metadata: { annotations: { 'signet.dev/pending': null } } });
     const spec = { rotation: { suspend: false } };
     await refused(patch('controller', { spec }), 'the controller of Signet writes no spec');
     const labels = { team: 'ours' };
     await refused(patch('controller', { metadata: { labels } }), 'writes no labels');
+    const ownerReferences = [owner(namespace)];
+    await refused(patch('controller', { metadata: { ownerReferences } }), 'writes no owners');
+    const finalizers = ['example.com/kept'];
+    await refused(patch('controller', { metadata: { finalizers } }), 'writes no finalizers');
   });
 
   test('writes the Lease of its leader, and no issuer does; each issuer writes its own', async () => {
