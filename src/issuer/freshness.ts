@@ -1,6 +1,7 @@
 import { SECOND } from '../api/constants.ts';
 import { backoffMs, sleep } from '../kube/backoff.ts';
 import { type Kube, METADATA_ONLY } from '../kube/client.ts';
+import { isUnanswered } from '../kube/errors.ts';
 import { skewBetween } from '../kube/skew.ts';
 import type { StoredObject } from '../kube/store.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -40,7 +41,8 @@ export interface FreshnessOptions {
   readonly onSkew: (ms: number) => void;
 }
 
-const RETRY = { baseMs: 200, maxMs: 15 * SECOND, jitter: 0.5 };
+/** Nobody may be ready until one is confirmed, so an API server that comes back is asked soon. */
+const RETRY = { baseMs: 200, maxMs: 5 * SECOND, jitter: 0.5 };
 const LONGEST_LIST = 10 * SECOND;
 /** An event may be on its way when the list is made; after so many tries it is not. */
 const BEHIND_FOR_GOOD = 3;
@@ -53,6 +55,9 @@ export class Freshness {
   readonly #options: FreshnessOptions;
   #confirmed: Stamp | undefined;
   #skew = 0;
+  /** The API server gave no answer at all when it was asked last. */
+  #isCutOff = false;
+  #toldToSign = false;
   #hurry = new AbortController();
   /** The confirmation since which a jump of the clock was seen, and another one asked for. */
   #doubted: Stamp | undefined;
@@ -99,6 +104,16 @@ export class Freshness {
     return counts();
   }
 
+  /**
+   * Whether this replica may be sent requests; else why not. One that is cut off and signs no more
+   * makes room for those that are not. Where the API server answers, as that it will not, or with
+   * another time than ours, the cause may be that of all replicas: none would be left to publish.
+   */
+  serves(): true | string {
+    if (this.#confirmed !== undefined && !this.#isCutOff) return true;
+    return this.check();
+  }
+
   /** How far the wall clock moved since the confirmation, beside what passed. Once asks for another. */
   #jumped(confirmed: Stamp): number {
     const { clock, clockSkew } = this.#options;
@@ -142,8 +157,10 @@ export class Freshness {
         confirmed = await this.#confirm(signal);
         behind = confirmed ? 0 : behind + 1;
       } catch (error) {
+        this.#isCutOff = isUnanswered(error);
         if (!signal.aborted) log.warn({ err: error }, 'Could not confirm the key Secrets.');
       }
+      this.#tell();
       if (behind >= BEHIND_FOR_GOOD) {
         behind = 0;
         this.#options.onBehind();
@@ -157,6 +174,16 @@ export class Freshness {
     }
   }
 
+  /** Once for each change: a probe that says ready does not tell that nothing is signed. */
+  #tell(): void {
+    const may = this.check();
+    if ((may === true) === this.#toldToSign) return;
+    this.#toldToSign = may === true;
+    const { log } = this.#options;
+    if (may === true) log.info({}, 'May sign.');
+    else log.error({ reason: may }, 'Signs nothing, and goes on publishing.');
+  }
+
   async #confirm(signal: AbortSignal): Promise<boolean> {
     const { kube, path, query, copy, clock, log, maxStaleness } = this.#options;
     const [wall, monotonic] = [clock(), performance.now()];
@@ -168,6 +195,7 @@ export class Freshness {
       signal,
       timeoutMs: Math.min(LONGEST_LIST, maxStaleness / 4),
     });
+    this.#isCutOff = false;
     this.#skew = date === undefined ? 0 : skewBetween(date, wall, clock());
     this.#options.onSkew(this.#skew);
     const listing = asListing(body);

@@ -175,8 +175,8 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
       const reachable = listeners.ready();
       if (reachable !== true) return reachable;
       if (!secrets.isSynced) return unread(secrets.problem);
-      const fresh = freshness.check();
-      return fresh === true ? lease.announced() : fresh;
+      const serves = freshness.serves();
+      return serves === true ? lease.announced() : serves;
     },
     close,
   };

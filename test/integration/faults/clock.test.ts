@@ -77,8 +77,9 @@ describe('the clock of the issuer', FAULT, () => {
     ['forward', HOUR],
     ['back', -HOUR],
   ])(
-    'jumps %s by an hour: it signs nothing until it is right again, no token is refused',
+    'jumps %s by an hour: it signs nothing until it is right again and never stops publishing, no token is refused',
     async (_, by) => {
+      const { unpublished } = await site.traffic.tally();
       await site.inMidRotation(set, async () => {
         move('issuer', by);
         await site.lapses();
@@ -89,6 +90,7 @@ describe('the clock of the issuer', FAULT, () => {
         }, PATIENCE);
         move('issuer', 0);
       });
+      expect((await site.traffic.tally()).unpublished).toBe(unpublished);
     },
   );
 });

@@ -166,15 +166,15 @@ export class World implements AsyncDisposable {
     await this.#admin.request('DELETE', path);
   }
 
-  /** Takes the issuer's permission for Leases away. */
-  async forbidLeases(): Promise<void> {
+  /** Takes the issuer's permission for one resource of its namespace away. */
+  async forbid(resource: 'leases' | 'secrets'): Promise<void> {
     const { rules } = (await this.#admin.request('GET', this.#rolePath)).body as { rules: Rule[] };
-    await this.#setRules(rules.filter(({ resources }) => !resources.includes('leases')));
+    await this.#setRules(rules.filter(({ resources }) => !resources.includes(resource)));
     this.#rules = rules;
   }
 
   /** Gives it back. */
-  async allowLeases(): Promise<void> {
+  async allow(): Promise<void> {
     await this.#setRules(this.#rules);
   }
 

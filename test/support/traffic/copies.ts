@@ -38,16 +38,21 @@ export class CachedJwks implements Copy {
   readonly #service: Service;
   readonly #path: string;
   readonly #shortest: number;
+  readonly #onNone: () => void;
   readonly #parsed = new Parsed();
   #held: HeldKeys | undefined;
   #etag = '';
   #freshUntil = 0;
   #asking: Promise<void> | undefined;
 
-  /** @param mayCache - false: asks every time, but for what comes within a tenth of a second. */
-  constructor(service: Service, path: string, mayCache: boolean) {
+  /**
+   * @param mayCache - false: asks every time, but for what comes within a tenth of a second.
+   * @param onNone - told where it asked and got no JWKS.
+   */
+  constructor(service: Service, path: string, mayCache: boolean, onNone: () => void) {
     this.#service = service;
     this.#path = path;
+    this.#onNone = onNone;
     this.#shortest = mayCache ? 0 : 100;
   }
 
@@ -73,12 +78,15 @@ export class CachedJwks implements Copy {
       } else if (answer.ok) {
         this.#held = this.#parsed.hold(text, askedAt);
         this.#etag = answer.headers.get('etag') ?? '';
+      } else {
+        this.#onNone();
       }
       const [, maxAge = '0'] =
         /max-age=(\d+)/.exec(answer.headers.get('cache-control') ?? '') ?? [];
       this.#freshUntil = performance.now() + (this.#shortest || Number(maxAge) * 1_000);
     } catch {
       // Whoever is gone answers the next question, or the one after that.
+      this.#onNone();
     }
   }
 }

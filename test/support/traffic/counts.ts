@@ -5,6 +5,7 @@ const MOST_REFUSALS = 1_000;
 /** What the traffic process has seen. */
 export class Counts {
   #signed = 0;
+  #unpublished = 0;
   #late = 0;
   #refusals = 0;
   readonly #unsigned: Record<string, number> = {};
@@ -23,6 +24,10 @@ export class Counts {
     this.#unsigned[code] = (this.#unsigned[code] ?? 0) + 1;
   }
 
+  unpublished(): void {
+    this.#unpublished += 1;
+  }
+
   verified(kid: string, verifier: VerifierName, at: number, isLate: boolean): void {
     this.#verified[verifier] += 1;
     if (isLate) this.#late += 1;
@@ -38,6 +43,7 @@ export class Counts {
     return {
       signed: this.#signed,
       unsigned: this.#unsigned,
+      unpublished: this.#unpublished,
       verified: this.#verified,
       verifiedLate: this.#late,
       refused: this.#refused,

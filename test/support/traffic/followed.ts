@@ -33,10 +33,11 @@ export class Followed {
     this.#service = service;
     this.#counts = counts;
     const jwks = `/${this.key}/.well-known/jwks.json`;
+    const none = () => counts.unpublished();
     this.mounted = set.configMap === undefined ? undefined : new MountedConfigMap(mountDelay);
     this.#copies = [
-      ['cached', new CachedJwks(service, jwks, true)],
-      ['fresh', new CachedJwks(service, jwks, false)],
+      ['cached', new CachedJwks(service, jwks, true, none)],
+      ['fresh', new CachedJwks(service, jwks, false, none)],
       ...(this.mounted === undefined ? [] : [['gateway', this.mounted] as const]),
     ];
   }

@@ -63,6 +63,8 @@ export interface Tally {
   readonly signed: number;
   /** Tokens that were not signed, by code of the refusal, or `unreachable`. */
   readonly unsigned: Readonly<Record<string, number>>;
+  /** How often a verifier asked for a JWKS and got none. */
+  readonly unpublished: number;
   readonly verified: Readonly<Record<VerifierName, number>>;
   /** Of them, how many in the last second of their token. */
   readonly verifiedLate: number;

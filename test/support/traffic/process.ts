@@ -15,10 +15,21 @@ import { Service } from './service.ts';
 const SYNC_EVERY = 250;
 
 const options: TrafficOptions = JSON.parse(process.argv[2] ?? '{}');
-const service = new Service(options.replicas);
 const counts = new Counts();
 const followed = new Map<string, Followed>();
 const kube = await connect({ kubeconfig: options.kubeconfig, userAgent: 'kubelet-of-the-tests' });
+const service = new Service(options.replicas, takesWrites);
+
+/** An API server without its etcd says that it is not ready. */
+async function takesWrites(): Promise<boolean> {
+  try {
+    await kube.request('GET', '/readyz', { timeoutMs: 1_000 });
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError) return false;
+    throw error;
+  }
+}
 
 async function syncMounts(): Promise<never> {
   for (;;) {

@@ -6,15 +6,18 @@ const PROBE_TIMEOUT = 1_000;
 const ANSWER_TIMEOUT = 3_000;
 
 /**
- * Sends to the ready replicas in turn, as a Service does. Where none is ready it sends to all: with
- * the API server gone nobody could take them out of the endpoints.
+ * Sends to the ready replicas in turn, as a Service does: where none is ready, to nobody. While the
+ * API server takes no writes, the endpoints stay as they were.
  */
 export class Service {
+  readonly #canWrite: () => Promise<boolean>;
   #replicas: readonly ReplicaAddress[] = [];
   #ready: readonly ReplicaAddress[] = [];
   #turn = 0;
 
-  constructor(replicas: readonly ReplicaAddress[]) {
+  /** @param canWrite - whether the API server takes writes now. */
+  constructor(replicas: readonly ReplicaAddress[], canWrite: () => Promise<boolean>) {
+    this.#canWrite = canWrite;
     this.route(replicas);
   }
 
@@ -28,18 +31,20 @@ export class Service {
     for (;;) {
       const probed = this.#replicas;
       const ready = await Promise.all(probed.map(isReady));
+      const isWritten = await this.#canWrite();
       // Probes of those that were replaced meanwhile say nothing.
-      if (probed === this.#replicas) this.#ready = probed.filter((_, index) => ready[index]);
+      if (isWritten && probed === this.#replicas) {
+        this.#ready = probed.filter((_, index) => ready[index]);
+      }
       await delay(PROBE_EVERY);
     }
   }
 
-  /** @throws when no replica answers in time. */
+  /** @throws when no replica is ready, or the one whose turn it is does not answer in time. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const endpoints = this.#ready.length > 0 ? this.#ready : this.#replicas;
     this.#turn += 1;
-    const replica = endpoints[this.#turn % endpoints.length];
-    if (replica === undefined) throw new Error('the Service has no replicas');
+    const replica = this.#ready[this.#turn % this.#ready.length];
+    if (replica === undefined) return Promise.reject(new Error('no replica is ready'));
     return fetch(replica.url + path, { ...init, signal: AbortSignal.timeout(ANSWER_TIMEOUT) });
   }
 }
