@@ -24,6 +24,7 @@ import type { Caches } from './caches.ts';
 import { find } from './find.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
 import type { HeldKeyring } from './keyrings.ts';
+import { confirmed, readSet } from './live.ts';
 import type { ControllerMetrics } from './metrics.ts';
 import { paths, type SecretObject } from './objects.ts';
 import type { Publications } from './publish.ts';
@@ -76,7 +77,9 @@ export class Apply {
     // What the plan was made from: a version that comes while we make keys is not written over.
     const held = this.#options.caches.keyrings.of(transition.keyring.owner.uid);
     const keyring = await this.#fill(transition);
-    const live = transition.confirm ? await this.#confirm(set, keyring.owner) : undefined;
+    const live = transition.confirm
+      ? await confirmed(this.#options.kube, set, keyring.owner)
+      : undefined;
     const isFirst = kind === 'RestoreFromBackup' ? held === undefined : FIRST_WRITES.has(kind);
     // What is written back holds its issuer already.
     if (!isFirst) await this.#replaceSecret(keyring, held);
@@ -154,24 +157,6 @@ export class Apply {
     return { ...material, ...place };
   }
 
-  /** Reads live what a plan rests on, right before the write that carries it out. */
-  async #confirm(
-    set: SigningKeySet | undefined,
-    owner: KeyringOwner,
-  ): Promise<SigningKeySet | undefined> {
-    const live = await this.#readSet(owner.namespace, owner.name);
-    if (set === undefined) {
-      if (live?.metadata.uid === owner.uid) throw new StalePassError('the set');
-      return undefined;
-    }
-    if (live === undefined || !isSame(live, set)) throw new StalePassError('the set');
-    return live;
-  }
-
-  #readSet(namespace: string, name: string): Promise<SigningKeySet | undefined> {
-    return find(this.#options.kube, paths.set(namespace, name));
-  }
-
   #readSecret(setUid: string): Promise<SecretObject | undefined> {
     const { kube, namespace } = this.#options;
     return find(kube, paths.secret(namespace, secretName(setUid)));
@@ -243,14 +228,13 @@ export class Apply {
    * faster with a cancellation. One that still waits, or is not this set's, is the plan's to judge.
    */
   async #clearPending(live: SigningKeySet, keyring: Keyring): Promise<void> {
-    const { namespace, name } = live.metadata;
     const { uid, annotations = {} } = live.metadata;
     if (readPending({ uid, annotations }, keyring).kind !== 'done') return;
     try {
       await this.#annotate(live, { [PENDING_ANNOTATION]: null });
     } catch (error) {
       if (!isConflict(error)) throw error;
-      const now = await this.#readSet(namespace, name);
+      const now = await readSet(this.#options.kube, keyring.owner);
       if (now === undefined || now.metadata.annotations?.[PENDING_ANNOTATION] !== undefined) return;
       this.tell(keyring.owner, [CANCEL_TOO_LATE]);
     }
@@ -275,13 +259,3 @@ const CANCEL_TOO_LATE: Notice = {
   reason: 'CancelTooLate',
   message: 'The request was cancelled, but it had been carried out a moment before',
 };
-
-function isSame(live: SigningKeySet, planned: SigningKeySet): boolean {
-  const [a, b] = [live.metadata, planned.metadata];
-  return (
-    a.uid === b.uid &&
-    a.generation === b.generation &&
-    a.deletionTimestamp === undefined &&
-    a.annotations?.[PENDING_ANNOTATION] === b.annotations?.[PENDING_ANNOTATION]
-  );
-}

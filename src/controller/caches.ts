@@ -23,6 +23,8 @@ interface CachesOptions {
   readonly log: Log;
   /** Called with `<namespace>/<name>` of each set that a change concerns. */
   readonly onChange: (key: string) => void;
+  /** Called with a namespace that we may not read any more, or may again. */
+  readonly onReadable: (namespace: string) => void;
   /** Called with what is wrong with a Secret, once for each version of it. */
   readonly onFinding: ConstructorParameters<typeof Keyrings>[0];
 }
@@ -35,26 +37,36 @@ export class Caches {
   readonly namespaces: Reflector<NamespaceObject>;
   readonly keyrings: Keyrings;
   readonly #watched: readonly string[];
+  /** Where each namespace is read by itself. */
+  readonly #namespaced: readonly Pick<NamespacedCollection<never>, 'forbidden'>[];
 
   constructor(options: CachesOptions) {
-    const { kube, namespace, watchNamespaces = [], log, onChange, onFinding } = options;
+    const { kube, namespace, watchNamespaces = [], log, onChange, onReadable, onFinding } = options;
     const common = { kube, log };
     const ours = { labelSelector: `${MANAGED_BY.key}=${MANAGED_BY.value}` };
-    const some = { ...common, namespaces: watchNamespaces };
-    const all = watchNamespaces.length === 0;
+    const some = { ...common, namespaces: watchNamespaces, onReadable };
     this.#watched = watchNamespaces;
     this.keyrings = new Keyrings(onFinding);
-    this.sets = all
-      ? new Reflector({ ...common, path: paths.sets })
-      : new NamespacedCollection({ ...some, pathIn: paths.setsIn });
     this.secrets = new Reflector({
       ...common,
       path: paths.secrets(namespace),
       query: { fieldSelector: `type=${SECRET_TYPE}` },
     });
-    this.configMaps = all
-      ? new Reflector({ ...common, path: paths.allConfigMaps, query: ours })
-      : new NamespacedCollection({ ...some, pathIn: paths.configMaps, query: ours });
+    if (watchNamespaces.length === 0) {
+      this.sets = new Reflector({ ...common, path: paths.sets });
+      this.configMaps = new Reflector({ ...common, path: paths.allConfigMaps, query: ours });
+      this.#namespaced = [];
+    } else {
+      const [setsIn, mapsIn] = [
+        { pathIn: paths.setsIn },
+        { pathIn: paths.configMaps, query: ours },
+      ];
+      const sets = new NamespacedCollection<SigningKeySet>({ ...some, ...setsIn });
+      const configMaps = new NamespacedCollection<ConfigMapObject>({ ...some, ...mapsIn });
+      this.sets = sets;
+      this.configMaps = configMaps;
+      this.#namespaced = [sets, configMaps];
+    }
     this.namespaces = new Reflector({ ...common, path: paths.namespaces });
     this.#subscribe(onChange);
   }
@@ -65,9 +77,22 @@ export class Caches {
     return { sets, Secrets, ConfigMaps, Namespaces };
   }
 
-  /** Whether the sets of this namespace are ours to see to. */
-  watches(namespace: string): boolean {
-    return this.#watched.length === 0 || this.#watched.includes(namespace);
+  /**
+   * Whether the sets of this namespace are ours to see to, and we may look. Where not, what is held
+   * says nothing: a set that is missing there is not deleted. In a namespace that is gone there is
+   * nothing, which a live read confirms.
+   */
+  sees(namespace: string): boolean {
+    if (this.#watched.length === 0) return true;
+    if (!this.#watched.includes(namespace)) return false;
+    const isGone = this.namespaces.get(undefined, namespace) === undefined;
+    return isGone || !this.unreadable.includes(namespace);
+  }
+
+  /** The watched namespaces that we may not read. */
+  get unreadable(): readonly string[] {
+    const forbidden = this.#namespaced.flatMap((each) => each.forbidden);
+    return this.#watched.filter((name) => forbidden.includes(name));
   }
 
   /** Runs until the signal aborts. */
@@ -107,12 +132,21 @@ export class Caches {
       }
     });
     this.namespaces.subscribe((change) => {
+      const { name } = change.object.metadata;
+      if (change.type === 'delete' && this.unreadable.includes(name)) this.#forget(name);
       const previous = change.type === 'upsert' ? change.previous : undefined;
       if (allowedIssuers(previous) === allowedIssuers(change.object)) return;
-      for (const { metadata } of this.#setsIn(change.object.metadata.name)) {
+      for (const { metadata } of this.#setsIn(name)) {
         onChange(`${metadata.namespace}/${metadata.name}`);
       }
     });
+  }
+
+  /** All of a namespace that went while we might not look. */
+  #forget(namespace: string): void {
+    for (const set of this.#setsIn(namespace)) this.sets.remove(set);
+    const isThere = ({ metadata }: ConfigMapObject) => metadata.namespace === namespace;
+    for (const map of this.configMaps.list().filter(isThere)) this.configMaps.remove(map);
   }
 
   #setsIn(namespace: string | undefined): SigningKeySet[] {

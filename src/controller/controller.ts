@@ -43,6 +43,10 @@ export interface ControllerOptions {
 /** So many sets are worked on at once; one set never twice. */
 const CONCURRENCY = 8;
 const LEASE = 'signet-controller';
+const UNREADABLE =
+  'a watched namespace may not be read: its sets, keys and ConfigMaps stay as they are until it may. ' +
+  'Type the helm upgrade of this release again, which makes the RoleBinding there anew, or take the ' +
+  'namespace out of watchNamespaces';
 
 /** observe → plan → apply → report, for each set, on the replica that leads. */
 export class Controller {
@@ -59,6 +63,7 @@ export class Controller {
   readonly #metrics;
   #queue: WorkQueue | undefined;
   #waitsLonger = false;
+  #unreadable: readonly string[] = [];
 
   constructor(options: ControllerOptions) {
     const { kube, namespace, log, registry, clock, flags } = options;
@@ -70,6 +75,7 @@ export class Controller {
     const onChange = (key: string) => this.#enqueue(key);
     this.#caches = new Caches({
       ...{ kube, namespace, log, onChange, watchNamespaces: options.watchNamespaces ?? [] },
+      onReadable: (name) => this.#onReadable(name),
       onFinding: (about, finding) => this.#report(about, finding),
     });
     this.#replicas = new Replicas({
@@ -183,7 +189,19 @@ export class Controller {
   /** A keyring stays where its namespace is watched no more: it is for another controller to see to. */
   #enqueue(key: string): void {
     const [namespace = ''] = key.split('/');
-    if (this.#caches.watches(namespace)) this.#queue?.add(key);
+    if (this.#caches.sees(namespace)) this.#queue?.add(key);
+  }
+
+  /** A namespace that we may not read stands still; as soon as we may, all that waited is seen to. */
+  #onReadable(namespace: string): void {
+    const { log } = this.#options;
+    const { unreadable } = this.#caches;
+    const [was, is] = [this.#unreadable, unreadable].map((each) => each.includes(namespace));
+    this.#unreadable = unreadable;
+    this.#metrics.unreadable.set(unreadable.length);
+    if (is && !was) log.warn({ namespace }, UNREADABLE);
+    if (was && !is) log.info({ namespace }, 'the watched namespace can be read again');
+    this.#enqueueAll();
   }
 
   /** Every set, and every name whose set is gone and has left a keyring or a ConfigMap. */

@@ -26,6 +26,10 @@ const TABLE = {
   leading: gauge('signet_controller_leading', '1 while this replica leads.'),
   queued: gauge('signet_controller_queue_depth', 'Sets that wait for a pass.'),
   sets: gauge('signet_sets', 'Sets that are there.'),
+  unreadable: gauge(
+    'signet_namespaces_unreadable',
+    'Watched namespaces that the controller may not read; nothing is done there meanwhile.',
+  ),
   damaged: gauge(
     'signet_keyrings_damaged',
     'Key Secrets that cannot be used as they are, of sets that are there or were deleted.',

@@ -55,11 +55,13 @@ export class Reconciler {
   async reconcile(key: string): Promise<PassResult> {
     const [namespace = '', name = ''] = key.split('/');
     const { caches, apply, metrics, time } = this.#options;
+    if (!caches.sees(namespace)) return {};
     metrics.sets.set(caches.sets.list().length);
     metrics.damaged.set(caches.keyrings.damaged);
     await apply.sweep(namespace, name);
     const backup = await readBackup(caches.sets.get(namespace, name), this.#options);
     for (let step = 0; step < MOST_STEPS; step += 1) {
+      if (!caches.sees(namespace)) return {};
       const look = () => this.#look(namespace, name, backup);
       const view = look();
       if (view === undefined) return { recheckAt: time().now + SECOND };

@@ -19,6 +19,8 @@ export interface ReflectorOptions<T extends StoredObject> {
   /** Checks or converts what the server sent. Default: trust the server with the type. */
   readonly parse?: (object: unknown) => T;
   readonly log: Log;
+  /** Called with why a list or watch failed, and with nothing once one works again. */
+  readonly onProblem?: (problem?: unknown) => void;
   /** Unix ms; for `lastContactAt` alone. */
   readonly clock?: () => number;
   readonly random?: () => number;
@@ -140,6 +142,7 @@ export class Reflector<T extends StoredObject> {
       { path, err: error, failures: this.#failures, waitMs },
       'list or watch failed; trying again',
     );
+    this.#options.onProblem?.(error);
     await sleep(waitMs, signal);
   }
 
@@ -157,9 +160,9 @@ export class Reflector<T extends StoredObject> {
       for (const entry of listed) this.#take(entry, entry.object);
     }
     this.#owed = undefined;
+    this.#isSynced = true;
     this.#progress(resourceVersion);
     log.debug({ path, count: listed.length, resourceVersion }, 'listed');
-    this.#isSynced = true;
     this.#synced.resolve();
   }
 
@@ -257,7 +260,9 @@ export class Reflector<T extends StoredObject> {
   #contact(): void {
     this.#lastContactAt = (this.#options.clock ?? Date.now)();
     this.#failures = 0;
+    const hadProblem = this.#problem !== undefined;
     this.#problem = undefined;
+    if (hadProblem) this.#options.onProblem?.();
   }
 
   /** One object that does not parse must not hide the others, nor its own last good state. */
