@@ -1,16 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { temporaryDirectory } from '../controlplane/supervise.ts';
 import { CHART, container, EVERYTHING, helm, named, podSpec, render, template } from './render.ts';
+
+function sets(values: readonly string[]): readonly string[] {
+  return values.flatMap((value) => ['--set', value]);
+}
 
 describe('The chart', () => {
   test.each([
     ['with defaults', []],
     ['with everything', EVERYTHING],
   ] as const)('passes helm lint --strict %s', async (_, values) => {
-    const sets = values.flatMap((value) => ['--set', value]);
-    expect(await helm('lint', '--strict', CHART, ...sets)).toContain('0 chart(s) failed');
+    expect(await helm('lint', '--strict', CHART, ...sets(values))).toContain('0 chart(s) failed');
   });
 
   test('names what it makes after the release, or after fullnameOverride', async () => {
@@ -89,13 +93,66 @@ describe('The chart', () => {
     }
   });
 
-  test('takes an image by digest before one by tag', async () => {
+  test('takes an image by tag or by digest, and refuses both: an upgrade by tag would run the old one', async () => {
+    const tag = 'image.tag=v9';
     const digest = `sha256:${'0'.repeat(64)}`;
-    const values = ['image.repository=keys/signet', 'image.tag=v9', `image.digest=${digest}`];
-    expect(container(await podSpec({ values }), 'issuer').image).toBe(`keys/signet@${digest}`);
-    expect(container(await podSpec({ values: values.slice(0, 2) }), 'issuer').image).toBe(
-      'keys/signet:v9',
+    const image = async (repository: string, ...values: string[]) => {
+      const given = [`image.repository=${repository}`, ...values];
+      return container(await podSpec({ values: given }), 'issuer').image;
+    };
+    expect(await image('localhost:5000/keys', tag)).toBe('localhost:5000/keys:v9');
+    expect(await image('keys/signet', `image.digest=${digest}`)).toBe(`keys/signet@${digest}`);
+    await expect(image('keys/signet', tag, `image.digest=${digest}`)).rejects.toMatchObject({
+      stderr: expect.stringContaining(
+        'image.tag v9 and image.digest are both set, and the digest alone says which image runs: type image.digest= (nothing) for the tag',
+      ),
+    });
+  });
+
+  test('says in its notes how to remove all of it, and nothing that is of others too', async () => {
+    const notes = async (...values: string[]) =>
+      (
+        await helm('install', 'signet', CHART, '-n', 'ours', '--dry-run=client', ...sets(values))
+      ).split('NOTES:')[1] ?? '';
+    const commands = (text: string) => text.match(/(?<=^ {2}kubectl )(-n \w+ )?delete .+$/gm);
+    const ours = [
+      '-n ours delete lease signet-controller',
+      '-n ours delete secret signet-ca',
+      '-n ours delete secret --field-selector type=signet.dev/signing-keys',
+    ];
+    expect(commands(await notes())).toEqual([
+      'delete crd signingkeysets.signet.dev',
+      'delete configmaps -A -l app.kubernetes.io/managed-by=signet',
+      ...ours,
+    ]);
+    expect(commands(await notes('crds.enabled=false'))).toEqual(ours);
+    expect(commands(await notes('crds.enabled=false', 'watchNamespaces={shop}'))).toEqual([
+      '-n shop delete configmaps -l app.kubernetes.io/managed-by=signet',
+      ...ours,
+    ]);
+  });
+
+  test('says in its notes where nodes look for an image without a registry, and what to type', async () => {
+    const notes = (...values: string[]) =>
+      helm('install', 'signet', CHART, '-n', 'ours', '--dry-run=client', ...sets(values));
+    expect(await notes()).toMatch(
+      /docker.io\/library\/signet:.*is not published[\s\S]*--set image.re/,
     );
+    expect(await notes('image.repository=registry.example.com/signet')).not.toContain('docker.io');
+  });
+
+  test('is a subchart of whoever wants it to be', async () => {
+    const parent = temporaryDirectory('signet-parent-');
+    const dependencies = [{ name: 'signet', version: '*', condition: 'signet.enabled' }];
+    const chart = { apiVersion: 'v2', name: 'parent', version: '1.0.0', dependencies };
+    mkdirSync(join(parent.path, 'charts'));
+    writeFileSync(join(parent.path, 'Chart.yaml'), JSON.stringify(chart));
+    cpSync(CHART, join(parent.path, 'charts', 'signet'), { recursive: true });
+    const enabled = (value: boolean) =>
+      helm('template', 'all', parent.path, ...sets([`signet.enabled=${value}`, 'global.a=b']));
+    expect(await enabled(true)).toContain('name: all-signet-controller');
+    expect(await enabled(false)).not.toContain('signet');
+    parent.remove();
   });
 
   test('makes two replicas that nodes may be drained under, apart where that can be done', async () => {
@@ -298,6 +355,22 @@ describe('A wrong value is refused:', () => {
     ['watchNamespaces={a,B}', 'watchNamespaces[1] "B" is not the name of a namespace: type lower'],
     ['fullnameOverride=Foo', 'fullnameOverride "Foo" is not a name: type lower case letters'],
     ['nameOverride=Foo', 'nameOverride "Foo" is not a name: type lower case letters'],
+    [
+      `image.repository=keys/signet@sha256:${'0'.repeat(64)}`,
+      'is not a repository: type it without tag and digest, such as registry.example.com/signet',
+    ],
+    ['image.repository=keys/signet:v9', 'is not a repository: type it without tag and digest'],
+    ['issuer.service.httpPort=443', 'and issuer.service.httpsPort are both 443: type another'],
+    ['publicUrl=https://Tokens.example.com', 'has capitals, and clients compare an issuer byte'],
+    [
+      'tls.certManager.enabled=true,tls.certManager.issuerRef.name=a,tls.certManager.serviceNames=false',
+      'tls.certManager has no name to certify: type publicUrl, tls.certManager.dnsNames or',
+    ],
+    ['podDisruptionBudget=null', "at '': missing property 'podDisruptionBudget'"],
+    ['podDisruptionBudget.maxUnavailable=null', "missing property 'maxUnavailable'"],
+    ['tls.certManager=null', "at '/tls': missing property 'certManager'"],
+    ['issuer.service=null', "at '/issuer': missing property 'service'"],
+    ['watchNamespaces=null', "at '': missing property 'watchNamespaces'"],
     ['image.digest=abc', 'image.digest "abc" is not a digest: type sha256: and 64 digits'],
     ['ingress.hosts={https://a}', 'ingress.hosts[0] "https://a" is not a host: type its name'],
     ['serviceMonitor.interval=often', 'serviceMonitor.interval "often" is not an interval: type'],

@@ -8,6 +8,7 @@ and what to type.
 {{- $checks := list
   (list "nameOverride" .Values.nameOverride $label "a name: type lower case letters, digits and hyphens, a letter first, such as keys")
   (list "fullnameOverride" .Values.fullnameOverride $label "a name: type lower case letters, digits and hyphens, a letter first, such as keys")
+  (list "image.repository" .Values.image.repository `^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._/-]+$` "a repository: type it without tag and digest, such as registry.example.com/signet, and image.tag or image.digest")
   (list "image.digest" .Values.image.digest `^(sha256:[0-9a-f]{64})?$` "a digest: type sha256: and 64 digits from 0 to f, as docker push prints them")
   (list "tls.secretName" .Values.tls.secretName $name "the name of a Secret: type lower case letters, digits, hyphens and dots, such as tokens-tls")
   (list "serviceMonitor.interval" .Values.serviceMonitor.interval `^([0-9]+h)?([0-9]+m)?([0-9]+s)?$` "an interval: type hours, minutes and seconds, such as 30s or 1m30s")
@@ -28,6 +29,22 @@ and what to type.
 {{- range $checks -}}
 {{- if not (regexMatch (index . 2) (toString (index . 1))) -}}
 {{- fail (printf "%s %q is not %s" (index . 0) (toString (index . 1)) (index . 3)) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.image.tag .Values.image.digest -}}
+{{- fail (printf "image.tag %s and image.digest are both set, and the digest alone says which image runs: type image.digest= (nothing) for the tag, or image.tag= for the digest" .Values.image.tag) -}}
+{{- end -}}
+{{- if ne (include "signet.publicHost" .) (lower (include "signet.publicHost" .)) -}}
+{{- fail (printf "the host of publicUrl %q has capitals, and clients compare an issuer byte for byte: type the host in lower case" .Values.publicUrl) -}}
+{{- end -}}
+{{- with .Values.issuer.service -}}
+{{- if eq (int .httpPort) (int .httpsPort) -}}
+{{- fail (printf "issuer.service.httpPort and issuer.service.httpsPort are both %v: type another port for one of them, or httpPort 0 for none" .httpPort) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.tls.certManager -}}
+{{- if and .enabled (not $.Values.publicUrl) (not .dnsNames) (not .serviceNames) -}}
+{{- fail "tls.certManager has no name to certify: type publicUrl, tls.certManager.dnsNames or tls.certManager.serviceNames=true" -}}
 {{- end -}}
 {{- end -}}
 {{- if not .Values.serviceMonitor.interval -}}
