@@ -12,6 +12,7 @@ import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import { encodeKeyring } from '../keys/codec.ts';
 import { generateKey } from '../keys/generate.ts';
 import type { Instant, Keyring, KeyringOwner, SigningKey } from '../keys/keyring.ts';
+import { subjectOf } from '../keys/subject.ts';
 import type { Kube } from '../kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
@@ -152,7 +153,7 @@ export class Apply {
   }
 
   async #make({ make, ...place }: KeyToMake, issuer: string): Promise<SigningKey> {
-    const subject = make.subject ?? `CN=${new URL(issuer).hostname}`;
+    const subject = make.subject ?? subjectOf(new URL(issuer).hostname);
     const material = await generateKey({ ...make, subject, now: this.#options.clock() });
     return { ...material, ...place };
   }

@@ -5,13 +5,13 @@ import {
   BasicConstraintsExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  Name,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { MINUTE } from '../api/constants.ts';
 import { ALGORITHMS, type Algorithm, type KeyPair } from './algorithms.ts';
 import type { SigningKey } from './keyring.ts';
+import { parseSubject } from './subject.ts';
 
 /** A verifier whose clock is behind ours by less than this accepts a certificate just made. */
 export const BACKDATED = 5 * MINUTE;
@@ -26,18 +26,6 @@ export interface SelfSignedInput extends KeyPair {
   readonly lifetime: number;
   /** Unix time in milliseconds. */
   readonly now: number;
-}
-
-/** `spec.certificate.subject` is not a distinguished name. */
-class SubjectError extends Error {
-  override readonly name = 'SubjectError';
-  readonly code = 'SubjectInvalid';
-
-  constructor(subject: string) {
-    super(
-      `"${subject}" is not a certificate subject: type one such as CN=login.example.com,O=Example`,
-    );
-  }
 }
 
 /**
@@ -70,20 +58,6 @@ export async function selfSigned(input: SelfSignedInput): Promise<string> {
     ],
   });
   return new X509Certificate(Buffer.from(certificate.rawData)).toString();
-}
-
-/** @throws SubjectError when the text is not a distinguished name with at least one value. */
-export function parseSubject(subject: string): Name {
-  let name: Name;
-  try {
-    name = new Name(subject);
-  } catch {
-    throw new SubjectError(subject);
-  }
-  const values = name.toJSON().flatMap((rdn) => Object.values(rdn).flat());
-  // RFC 5280 section 4.1.2.4: the issuer, which is the subject here, is not empty.
-  if (values.length === 0 || values.includes('')) throw new SubjectError(subject);
-  return name;
 }
 
 /** Positive and at most 20 octets (RFC 5280 section 4.1.2.2), 126 bits of it random. */
