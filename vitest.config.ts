@@ -1,5 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
+/** For tests of real processes in real time. */
+const real = {
+  // Whoever waits for something says for how long; this is for what hangs.
+  testTimeout: 240_000,
+  hookTimeout: 180_000,
+  // The machine may be one that others use too. What was tried twice is named in the end.
+  retry: process.env['CI'] === undefined ? 0 : 1,
+};
+
 export default defineConfig({
   test: {
     // More than cores: most of the time is spent waiting for what Signet waits for.
@@ -20,14 +29,11 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          // Whoever waits for something says for how long; this is for what hangs.
-          testTimeout: 240_000,
-          hookTimeout: 180_000,
-          // Real processes and real time on a machine that others use too. The output names what was
-          // tried twice: "(retry x1)". Here nothing is.
-          retry: process.env['CI'] === undefined ? 0 : 1,
+          ...real,
         },
       },
+      // npm run demo and npm run dev: by themselves, because the demo's steps have seconds.
+      { test: { name: 'tools', include: ['test/tools/*.test.ts'], ...real } },
     ],
   },
 });

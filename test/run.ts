@@ -34,6 +34,7 @@ const STEPS: readonly Step[] = [
   { name: 'no dead code', run: () => check('knip', ['--no-progress']) },
   { name: 'unit and property tests', run: () => vitest('unit') },
   { name: 'integration tests on a real control plane', run: () => vitest('integration') },
+  { name: 'demo and dev', run: () => vitest('tools') },
   {
     name: 'permissions: what the chart grants is what those tests used',
     run: () => check('node', ['test/permissions/compare.ts', uses.path]),

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { eventually } from '../support/eventually.ts';
+import { requireOpenssl } from './gateway.ts';
 import { type Life, STEPS } from './life.ts';
 import { failure, heading, tell, verified } from './story.ts';
 
@@ -56,18 +57,28 @@ async function stopAll(controlPlane: ControlPlane, stack: Stack): Promise<void> 
 }
 
 async function demo(): Promise<void> {
+  await requireOpenssl();
   const [controlPlane, stack] = await startAll();
   try {
     const story = tell(controlPlane, controlPlane.dir);
     await live({ story, stack, issuer: '', firstToken: '', secondToken: '' });
   } catch (error) {
+    // Before stopping, which may fail too.
+    tellFailure(error);
     await stopAll(controlPlane, stack);
-    throw error;
+    return;
   }
   await tellStep('stop everything', async () => {
     await stopAll(controlPlane, stack);
     verified('no process and no file is left');
   });
+  heading(`All ${count} steps verified in ${seconds()}.`);
+}
+
+function tellFailure(error: unknown): void {
+  process.exitCode = 1;
+  console.error(error instanceof Error ? error.message : error);
+  if (step !== '') failure(`failed at: ${step}`);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -78,11 +89,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-try {
-  await demo();
-  heading(`All ${count} steps verified in ${seconds()}.`);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  failure(`failed at: ${step}`);
-  process.exitCode = 1;
-}
+await demo().catch(tellFailure);

@@ -1,44 +1,61 @@
-/** `npm run dev`: the stack from source, running until Ctrl-C or SIGTERM. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+/**
+ * `npm run dev`: the stack from source, running until Ctrl-C or SIGTERM. `npm run dev -- <folder>`
+ * writes somewhere else than `.dev`, so that two can run side by side.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { findClients } from '../controlplane/clients.ts';
-import { startStack } from '../stack/stack.ts';
+import type { Component } from '../controlplane/component.ts';
+import { tail } from '../controlplane/supervise.ts';
+import { type Stack, startStack } from '../stack/stack.ts';
+import { claim, writeEnvironment, writeTrust } from './dev-folder.ts';
+import { quote } from './story.ts';
 
-const FOLDER = join(import.meta.dirname, '..', '..', '.dev');
-const ENVIRONMENT = join(FOLDER, 'env');
+const ROOT = join(import.meta.dirname, '..', '..');
+const LOOK_EVERY = 500;
 
-let running = false;
-const stopped = new Promise<void>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      resolve();
-      if (running) return;
-      // What has been started so far ends with us (supervise.ts).
-      rmSync(FOLDER, { recursive: true, force: true });
-      process.exit(1);
-    });
+let stop: (() => void) | undefined;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (stop !== undefined) return stop();
+    // What has been started so far ends with us (supervise.ts).
+    process.exit(1);
+  });
+}
+
+async function dev(folder: string): Promise<void> {
+  claim(folder);
+  console.log('Starting a control plane, controller and issuer …');
+  const stack = await startStack({ logDirectory: folder });
+  await describe(folder, stack);
+  const lost = await untilStoppedOrLost(stack);
+  if (lost !== undefined) {
+    process.exitCode = 1;
+    console.error(`${lost.name} has ended. The end of its log:\n${tail(lost.logFile)}`);
   }
-});
+  console.log('\nStopping …');
+  await stack.stop();
+}
 
-mkdirSync(FOLDER, { recursive: true });
-console.log('Starting a control plane, controller and issuer …');
-const stack = await startStack({ logDirectory: FOLDER });
-running = true;
-const { controlPlane, issuerUrl, caFile, controller, issuer } = stack;
-const { kubectl } = await findClients();
-writeFileSync(
-  ENVIRONMENT,
-  `export KUBECONFIG=${controlPlane.kubeconfig}
-export ISSUER_URL=${issuerUrl}
-export CURL_CA_BUNDLE=${caFile}
-export METRICS_URL=${controller.metricsUrl}
-export ISSUER_METRICS_URL=${issuer.metricsUrl}
-`,
-);
-console.log(`
+async function describe(folder: string, stack: Stack): Promise<void> {
+  const { controlPlane, issuerUrl, caFile, controller, issuer } = stack;
+  const { kubectl } = await findClients();
+  const variables = {
+    KUBECONFIG: controlPlane.kubeconfig,
+    ISSUER_URL: issuerUrl,
+    METRICS_URL: controller.metricsUrl,
+    ISSUER_METRICS_URL: issuer.metricsUrl,
+    ...(caFile !== undefined && {
+      CURL_CA_BUNDLE: writeTrust(folder, readFileSync(caFile, 'utf8')),
+    }),
+  };
+  const pinned = isAbsolute(kubectl) ? dirname(kubectl) : undefined;
+  const environment = writeEnvironment(folder, variables, pinned);
+  const fromRoot = relative(ROOT, environment);
+  console.log(`
 Signet is running. In another shell:
 
-  source .dev/env
+  source ${quote(fromRoot.startsWith('..') ? environment : fromRoot)}
   kubectl apply -f - <<'END'
   apiVersion: signet.dev/v1alpha1
   kind: SigningKeySet
@@ -50,14 +67,29 @@ Signet is running. In another shell:
   kubectl get sks
   curl $METRICS_URL
 
-kubectl: ${kubectl}
 Logs:    ${controller.logFile}
          ${issuer.logFile}
 Source files are read at start: after a change, run it again. Ctrl-C ends it.`);
+}
 
-const idle = setInterval(() => undefined, 60_000);
-await stopped;
-clearInterval(idle);
-console.log('\nStopping …');
-await stack.stop();
-rmSync(FOLDER, { recursive: true, force: true });
+/** @returns the program that ended by itself, if it was that. */
+function untilStoppedOrLost(stack: Stack): Promise<Component | undefined> {
+  const { controlPlane, controller, issuer } = stack;
+  const programs = [...Object.values(controlPlane.components), controller, issuer];
+  return new Promise((resolve) => {
+    const end = (lost?: Component): void => {
+      clearInterval(timer);
+      resolve(lost);
+    };
+    const timer = setInterval(() => {
+      const lost = programs.find(({ pid }) => pid === undefined);
+      if (lost !== undefined) end(lost);
+    }, LOOK_EVERY);
+    stop = end;
+  });
+}
+
+await dev(resolve(ROOT, process.argv[2] ?? '.dev')).catch((error: Error) => {
+  process.exitCode = 1;
+  console.error(error.message);
+});

@@ -1,6 +1,7 @@
 /** A gateway that cannot read a JWKS: certificates in files, and openssl. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { invoke } from '../controlplane/clients.ts';
 import type { Story } from './story.ts';
 
 export const CONFIG_MAP = 'login-verification-keys';
@@ -8,6 +9,16 @@ const FOLDER = 'gateway';
 
 interface ConfigMap {
   readonly data: Readonly<Record<string, string>>;
+}
+
+/** @throws Error saying what to install. */
+export async function requireOpenssl(): Promise<void> {
+  await invoke('openssl', ['version'], process.env).catch((cause) => {
+    throw new Error(
+      'The demo plays a gateway with openssl, and openssl is not on the PATH: install it (Debian: apt-get install openssl).',
+      { cause },
+    );
+  });
 }
 
 /** Has the ConfigMap's files where a kubelet would have mounted them. @returns their names. */

@@ -66,6 +66,6 @@ export function tell(cluster: Cluster, dir: string): Story {
 }
 
 /** As it must be typed in a shell. */
-function quote(word: string): string {
+export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,0 +1,86 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { temporaryDirectory } from '../controlplane/supervise.ts';
+import { eventually } from '../support/eventually.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** A program of ours as npm starts it, without a terminal, all of its files in a folder of its own. */
+export interface Program {
+  /** Its TMPDIR. */
+  readonly folder: string;
+  /** What it has printed so far, both outputs. */
+  output(): string;
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended, with its exit code. */
+  readonly ended: Promise<number | null>;
+  /** Process ids of whatever it started whose command line has these words. */
+  started(...words: readonly string[]): readonly number[];
+  /** Passes once it has left neither a process nor a file. */
+  leftNothing(): Promise<void>;
+}
+
+/** @param env added to ours. */
+export function start(
+  path: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Program {
+  const { path: folder, remove } = temporaryDirectory('signet-program-');
+  const child = spawn(process.execPath, ['test/bootstrap.mjs', path, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env, TMPDIR: folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+    });
+  }
+  const ended = once(child, 'close').then(([code]: (number | null)[]) => code ?? null);
+  onTestFinished(async () => {
+    child.kill('SIGTERM');
+    await ended;
+    remove();
+  });
+  const started: Program['started'] = (...words) => processesOf(folder, words);
+  return {
+    folder,
+    output: () => printed,
+    signal: (signal) => child.kill(signal),
+    ended,
+    started,
+    async leftNothing() {
+      // What watches over a folder goes right after it.
+      await eventually(() => started().length === 0);
+      await eventually(() => readdirSync(folder).length === 0);
+    },
+  };
+}
+
+/** proc(5); whoever was started by one with this TMPDIR has it too. */
+function processesOf(folder: string, words: readonly string[]): readonly number[] {
+  const running = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return running
+    .filter((pid) => {
+      const variables = read(`/proc/${pid}/environ`).split('\0');
+      const command = read(`/proc/${pid}/cmdline`).split('\0');
+      return (
+        variables.includes(`TMPDIR=${folder}`) && words.every((word) => command.includes(word))
+      );
+    })
+    .map(Number);
+}
+
+/** Empty for a process that is gone, or somebody else's. */
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
