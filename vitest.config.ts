@@ -5,7 +5,8 @@ const real = {
   // Whoever waits for something says for how long; this is for what hangs.
   testTimeout: 240_000,
   hookTimeout: 180_000,
-  // The machine may be one that others use too. What was tried twice is named in the end.
+  // The machine may be one that others use too. What was tried twice is named above
+  // the last line of npm test, with what it failed with.
   retry: process.env['CI'] === undefined ? 0 : 1,
 };
 

@@ -1,17 +1,20 @@
 /**
  * `npm test`: every check in order, each with its time; the last line is `N passed, N failed`.
- * A static check counts as one test.
+ * A static check counts as one test. Above it stands what passed only at the second try (vitest.config.ts).
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from './controlplane/supervise.ts';
 import { USES_DIR } from './permissions/uses.ts';
+import { readSecondTries, SECOND_TRIES, type SecondTry } from './support/second-tries.ts';
 
 interface Tally {
   readonly passed: number;
   readonly failed: number;
 }
+
+const secondTries: SecondTry[] = [];
 
 interface Step {
   readonly name: string;
@@ -54,8 +57,15 @@ interface VitestReport {
 /** A run that broke off counts as a failure, also when each test in it passed. */
 async function vitest(project: string): Promise<Tally> {
   const report = join(results.path, `${project}.json`);
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const code = await execute('vitest', ['run', '--project', project, ...reporters]);
+  const tries = join(results.path, `${project}-second-tries.json`);
+  process.env[SECOND_TRIES] = tries;
+  const reporters = ['default', 'json', join(ROOT, 'test', 'support', 'second-tries.ts')];
+  const flags = [
+    ...reporters.map((reporter) => `--reporter=${reporter}`),
+    `--outputFile.json=${report}`,
+  ];
+  const code = await execute('vitest', ['run', '--project', project, ...flags]);
+  secondTries.push(...readSecondTries(tries));
   if (!existsSync(report)) return { passed: 0, failed: 1 };
   const { numPassedTests, numFailedTests }: VitestReport = JSON.parse(readFileSync(report, 'utf8'));
   const failed = code === 0 ? numFailedTests : Math.max(1, numFailedTests);
@@ -95,5 +105,9 @@ for (const step of STEPS) {
 }
 for (const folder of [results, uses]) folder.remove();
 if (interrupted) failed += 1;
+if (secondTries.length > 0) {
+  console.log(`\n${secondTries.length} passed at the second try:`);
+  for (const { name, why } of secondTries) console.log(`  ${name}\n    at first: ${why}`);
+}
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

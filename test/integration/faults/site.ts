@@ -155,8 +155,10 @@ export class Site extends Admin {
   /** No token was refused that should verify, and none verified that was revoked. */
   async refusesNothing(): Promise<Tally> {
     const seen = await this.traffic.tally();
-    expect(this.ledger.wronglyRefused(seen)).toEqual([]);
-    expect(this.ledger.wronglyAccepted(seen)).toEqual([]);
+    const refused = this.ledger.wronglyRefused(seen);
+    expect(refused, `${refused.length} tokens wrongly refused`).toEqual([]);
+    const accepted = this.ledger.wronglyAccepted(seen);
+    expect(accepted, `${accepted.length} revoked keys wrongly accepted`).toEqual([]);
     return seen;
   }
 
