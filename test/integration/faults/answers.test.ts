@@ -60,8 +60,9 @@ describe('in the middle of a rotation', FAULT, () => {
     expect(conflicts).toBeGreaterThan(10);
   });
 
-  it('429 with Retry-After to everything: it is heeded, and no token is refused', async () => {
+  it('429 with Retry-After to everything: it is heeded, the JWKS is always there, and no token is refused', async () => {
     const asked = new Map<string, number[]>();
+    const { unpublished } = await site.traffic.tally();
     await site.inMidRotation(set, async () => {
       const since = performance.now();
       for (const one of [proxy, issuerProxy]) {
@@ -76,6 +77,7 @@ describe('in the middle of a rotation', FAULT, () => {
       await eventually(over, { timeout: 20 * SECOND });
       behaveWell();
     });
+    expect((await site.traffic.tally()).unpublished).toBe(unpublished);
     // A watch has nobody who asks again for another reason: its pauses are what was asked for.
     const watches = [...asked].filter(([what]) => what.includes(' true '));
     const pauses = watches.flatMap(([, times]) =>

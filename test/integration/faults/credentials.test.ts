@@ -51,17 +51,20 @@ describe('in the middle of a rotation', FAULT, () => {
     ['sets and ConfigMaps', 'controller', ['clusterrolebinding', SERVICE_ACCOUNTS.controller]],
     ['Secrets', 'issuer', ['rolebinding', SERVICE_ACCOUNTS.issuer, '-n', NAMESPACE]],
   ])(
-    'the permission on %s is taken from the %s and given back: it goes on without a restart, no token is refused',
+    'the permission on %s is taken from the %s and given back: it goes on without a restart, the JWKS is always there, no token is refused',
     async (_, role, binding) => {
       const { pid } = role === 'issuer' ? site.stack.issuer : site.stack.controller;
+      const { unpublished } = await site.traffic.tally();
       await site.inMidRotation(set, async () => {
         const since = Date.now();
         await site.cluster.kubectl(['delete', ...binding]);
         await refusedWith(403, since);
+        if (role === 'issuer') await site.lapses();
         await installPermissions(site.cluster);
       });
       const after = role === 'issuer' ? site.stack.issuer : site.stack.controller;
       expect(after.pid).toBe(pid);
+      expect((await site.traffic.tally()).unpublished).toBe(unpublished);
     },
   );
 });
