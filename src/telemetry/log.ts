@@ -11,6 +11,8 @@ export interface Log {
   readonly info: Write;
   readonly warn: Write;
   readonly error: Write;
+  /** What has to be known afterwards: written at every level, as info. */
+  readonly audit: Write;
   /** Whether a line of this level is written at all: where making one costs. */
   isLevelEnabled(level: LogLevel): boolean;
   /** A logger whose lines all carry `fields`. */
@@ -77,6 +79,8 @@ function describeError(error: unknown): unknown {
   };
 }
 
+const AUDIT = 'audit';
+
 let writtenAt = 0;
 let written = '';
 
@@ -93,10 +97,15 @@ function timestamp(): string {
 /** JSON lines with RFC 3339 times, on standard output unless told otherwise. */
 export function createLog({ component, level = 'info', destination }: LogOptions): Log {
   const options = {
-    level,
+    // The one level above all others: what is silent writes audit lines and nothing else.
+    level: level === 'silent' ? AUDIT : level,
+    customLevels: { [AUDIT]: 100 },
     base: { component },
     timestamp,
-    formatters: { level: (label: string) => ({ level: label }), log: redact },
+    formatters: {
+      level: (label: string) => ({ level: label === AUDIT ? 'info' : label }),
+      log: redact,
+    },
     serializers: { err: describeError, error: describeError },
   };
   return pino(options, destination ?? standardOutput());

@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { startTelemetry } from './http.ts';
 import { parseListenAddress } from './listen.ts';
-import { createLog } from './log.ts';
+import { createLog, LOG_LEVELS } from './log.ts';
 import { counter, createRegistry, defineMetrics, gauge } from './metrics.ts';
 
 function logged(write: (log: ReturnType<typeof createLog>) => void): string {
@@ -24,6 +24,18 @@ describe('a log line', () => {
       kid: 'abc',
       msg: 'Signed.',
     });
+  });
+
+  it.each(LOG_LEVELS)('of an audit is written at level %s, as info', (level) => {
+    const lines: string[] = [];
+    const destination = { write: (line: string) => lines.push(line) };
+    const log = createLog({ component: 'test', level, destination }).child({ requestId: 'r-1' });
+    log.audit({ audit: 'TokenSigned' }, 'Signed a token.');
+    const audit = { level: 'info', audit: 'TokenSigned', requestId: 'r-1' };
+    expect(lines.map((line) => JSON.parse(line))).toEqual([expect.objectContaining(audit)]);
+    log.info({}, 'Answered.');
+    const isChatty = level === 'debug' || level === 'info';
+    expect(lines).toHaveLength(isChatty ? 2 : 1);
   });
 
   it('never shows a member that can hold a credential', () => {
