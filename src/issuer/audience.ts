@@ -72,15 +72,13 @@ const plain = remember(500, (url: string): string => {
   return `${host}:${explicitPort}${resolved}`.toLowerCase().replace(/\/$/, '');
 });
 
-/** `%2561pi` is `%61pi` is `api`: what two layers of decoding would make of a path. */
+/**
+ * `%2561pi` is `%61pi` is `api`: what any number of layers of decoding would make of a path, each
+ * escape by itself, so that one that is none protects no other. It ends, as each round is shorter.
+ */
 function decodeRepeatedly(path: string): string {
-  let text = path;
-  for (let round = 0; round < 3; round += 1) {
-    try {
-      text = decodeURIComponent(text);
-    } catch {
-      return text;
-    }
-  }
-  return text;
+  const decoded = path.replaceAll(/%([\da-f]{2})/gi, (_, code: string) =>
+    String.fromCharCode(Number.parseInt(code, 16)),
+  );
+  return decoded === path ? path : decodeRepeatedly(decoded);
 }

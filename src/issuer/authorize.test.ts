@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { aKeyring } from '../../test/support/keyrings.ts';
+import { signJwt } from '../keys/jwt.ts';
 import { Authorizer, type Caller, type Power, type ReviewResult } from './authorize.ts';
 
 const ring = await aKeyring().build();
@@ -48,6 +49,17 @@ const ask = (token = 'alice’s token', power: Power = 'claims', of = ring) =>
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('an authorization', () => {
+  it('is never given by a token of the set itself, though the API server trusts it', async () => {
+    const key = ring.keys.find(({ state }) => state === 'current')?.privateKey;
+    if (key === undefined) throw new Error('the ring cannot sign');
+    const claims = { iss: ring.issuer, aud: ring.issuer };
+    const { algorithm, kid } = ring.keys[0] ?? expect.fail('no key');
+    const own = await signJwt({ algorithm, kid, privateKey: key, type: 'JWT', claims });
+    cluster.tokens.set(own, alice);
+    await expect(ask(own)).rejects.toMatchObject({ code: 'token_invalid' });
+    expect(await ask(own, 'claims', other)).toEqual(alice);
+  });
+
   it('counts for ten seconds and no longer, though the binding was revoked at once', async () => {
     expect(await ask()).toEqual(alice);
     cluster.powers.clear();

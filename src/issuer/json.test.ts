@@ -9,6 +9,7 @@ describe('a JSON text', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
         fc.pre(!/"(__proto__|constructor|prototype)":/.test(JSON.stringify(value)));
+        fc.pre(isExact(value));
         expect(parse(JSON.stringify(value))).toEqual(JSON.parse(JSON.stringify(value)));
       }),
     );
@@ -32,6 +33,20 @@ describe('a JSON text', () => {
     );
   });
 
+  it.each(['9007199254740993', '-9007199254740992', '{"a":[{"id":18446744073709551615}]}', '1e20'])(
+    'with an integer that a double may round, such as %s, is refused',
+    (text) => {
+      expect(() => parse(text)).toThrow(expect.objectContaining({ code: 'number_inexact' }));
+    },
+  );
+
+  it('with the largest integer that every double holds is read', () => {
+    expect(parse('[9007199254740991,-9007199254740991]')).toEqual([
+      Number.MAX_SAFE_INTEGER,
+      Number.MIN_SAFE_INTEGER,
+    ]);
+  });
+
   it('made to be slow takes no time', () => {
     const startedAt = performance.now();
     for (const text of ['"'.repeat(65_535), `"${'\\"'.repeat(32_767)}`, '[]'.repeat(32_767)]) {
@@ -40,6 +55,11 @@ describe('a JSON text', () => {
     expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 });
+
+function isExact(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(isExact);
+  return !Number.isInteger(value) || Number.isSafeInteger(value);
+}
 
 function isJson(bytes: Uint8Array): boolean {
   try {

@@ -15,7 +15,7 @@ export interface JsonObject {
 /**
  * Reads a JSON text (RFC 8259). The depth is counted before anything is parsed.
  *
- * @throws Refusal `json_invalid`, `json_too_deep` (over 32) or `member_forbidden`.
+ * @throws Refusal `json_invalid`, `json_too_deep` (over 32), `number_inexact` or `member_forbidden`.
  */
 export function parseJson(bytes: Uint8Array): Json {
   const text = decodeUtf8(bytes);
@@ -68,10 +68,18 @@ function exceedsDepth(text: string, limit: number): boolean {
   return false;
 }
 
-function checkMembers(value: Json): void {
-  if (typeof value === 'number' && !Number.isFinite(value)) {
+/** What is signed is what was sent (RFC 8259 section 6): an integer that a double may round is not. */
+function checkNumber(value: number): void {
+  if (!Number.isFinite(value)) {
     throw new Refusal('json_invalid', 'A number is too large for a double (RFC 8259 section 6).');
   }
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new Refusal('number_inexact', 'Send an integer beyond 2^53 - 1 as a string.');
+  }
+}
+
+function checkMembers(value: Json): void {
+  if (typeof value === 'number') checkNumber(value);
   if (typeof value !== 'object' || value === null) return;
   for (const [member, inner] of Object.entries(value)) {
     if (FORBIDDEN.has(member)) {

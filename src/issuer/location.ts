@@ -34,8 +34,17 @@ export function locationsOnHost(
   return hostsOf(hostHeader).map((host) => host + path);
 }
 
+/** A name has at most 253 characters (RFC 1035), and a port 5: longer ones are worth no memory. */
+const LONGEST_HOST = 260;
+
+function hostsOf(header: string | undefined): readonly string[] {
+  return header !== undefined && header.length > LONGEST_HOST ? ANY_HOST : meantBy(header);
+}
+
+const ANY_HOST: readonly string[] = [''];
+
 /** What a Host header can mean; it is the same for most requests. */
-const hostsOf = remember(1_000, (header: string | undefined): readonly string[] => {
+const meantBy = remember(1_000, (header: string | undefined): readonly string[] => {
   const hosts = new Set(['https', 'http'].map((scheme) => hostOf(scheme, header)));
   return [...hosts.add('')];
 });
