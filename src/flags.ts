@@ -40,6 +40,11 @@ const FLAGS = {
     default: '5s',
     only: 'issuer',
   },
+  'max-connections-per-address': {
+    help: 'open at once to one port; more are closed',
+    default: '1024',
+    only: 'issuer',
+  },
   'pod-name': { help: 'its pod: the name of its Lease', default: '', only: 'issuer' },
   'pod-uid': { help: 'with which the Lease goes', default: '', only: 'issuer' },
   'metrics-address': { help: 'host:port of /healthz, /readyz, /metrics', default: '0.0.0.0:9090' },
@@ -109,6 +114,13 @@ export class Flags {
       if (error instanceof RangeError) throw new UsageError(`--${name}: ${error.message}`);
       throw error;
     }
+  }
+
+  /** A whole number above 0. */
+  count(name: Flag): number {
+    const text = this.text(name);
+    if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+    throw new UsageError(`--${name}: "${text}" is not a number above 0: type one such as 1024`);
   }
 
   /** What stands between commas. */

@@ -5,6 +5,7 @@ import { handOverIssuerCredentials } from './controller/issuer-credentials.ts';
 import type { IssuerTlsOptions } from './controller/issuer-tls.ts';
 import { type Flags, readCommandLine, UsageError, usage } from './flags.ts';
 import { startIssuer } from './issuer/issuer.ts';
+import { connectionsFor } from './issuer/limits.ts';
 import type { ListenerOptions } from './issuer/listeners.ts';
 import type { ReplicaIdentity } from './issuer/replica-lease.ts';
 import { SIGNING_THREADS } from './keys/signing-threads.ts';
@@ -77,6 +78,7 @@ async function runIssuer(context: Context): Promise<void> {
     replica: replica(flags),
     listeners: listeners(flags),
     drainDelay: flags.duration('drain-delay'),
+    limits: { connections: connectionsFor(flags.count('max-connections-per-address')) },
     ...protocolFlags(flags),
     log,
     registry,

@@ -51,7 +51,7 @@ export function createApp(services: Services): RequestListener {
     throw setUnknown();
   });
   app.use((error: unknown, _request: unknown, response: Response, _next: unknown) => {
-    refuse(services.log, exchangeOf(response), error);
+    refuse(services, exchangeOf(response), error);
   });
   const posts = ROUTES.filter(({ method }) => method === 'post');
   return shortcuts(services, posts, app);

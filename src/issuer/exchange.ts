@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SECOND } from '../api/constants.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Shares } from '../telemetry/shares.ts';
 import type { Holding } from './keyrings.ts';
 import type { Location } from './location.ts';
 import type { IssuerMetrics } from './metrics.ts';
@@ -20,6 +21,8 @@ export interface Exchange {
   locations: readonly Location[];
   holding?: Holding;
   refused?: RefusalCode;
+  /** What its body takes of the budget, until it is answered. */
+  holds?: { readonly peer: string; bytes: number };
 }
 
 type Telling = Readonly<{ log: Log; metrics: Pick<IssuerMetrics, 'requests'> }>;
@@ -38,7 +41,7 @@ export function newRequestId(): string {
 
 /** Gives a request its id, and follows it until it is answered or broken off. */
 export function begin(
-  telling: Telling,
+  services: Telling & { readonly bodies: Pick<Shares, 'giveBack'> },
   request: IncomingMessage,
   response: ServerResponse,
   place: Pick<Exchange, 'route' | 'errors' | 'locations'>,
@@ -49,7 +52,10 @@ export function begin(
   const startedAt = performance.now();
   response.once('close', () => {
     const status = response.writableFinished ? response.statusCode : 499;
-    tell(telling, exchange, status, performance.now() - startedAt);
+    if (exchange.holds !== undefined) {
+      services.bodies.giveBack(exchange.holds.peer, exchange.holds.bytes);
+    }
+    tell(services, exchange, status, performance.now() - startedAt);
   });
   return exchange;
 }

@@ -6,8 +6,7 @@ import { skewBetween } from '../kube/skew.ts';
 import type { StoredObject } from '../kube/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Holding, Stamp } from './keyrings.ts';
-import { unavailable } from './locate.ts';
-import { Refusal } from './refusals.ts';
+import { lapsed, unavailable } from './locate.ts';
 
 /** What the reflector of key Secrets knows. */
 interface LocalCopy {
@@ -132,7 +131,7 @@ export class Freshness {
    */
   require({ kept }: Pick<Holding, 'kept'>): void {
     if (this.check() !== true) {
-      throw new Refusal('replica_lapsed', 'Ask again; another replica may answer.');
+      throw lapsed();
     }
     if (kept === undefined) return;
     const { confirmed } = kept;

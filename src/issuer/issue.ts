@@ -1,14 +1,15 @@
 import type { Keyring } from '../keys/keyring.ts';
+import { peerOf } from '../telemetry/connections.ts';
 import type { Caller, Power } from './authorize.ts';
 import { type Exchange, setName } from './exchange.ts';
 import { type IssuedToken, issueToken, signer, type TokenRequest } from './issue-token.ts';
 import { sameSet } from './keyrings.ts';
-import { peerOf, refuseAfter } from './limits.ts';
-import { type Found, unavailable } from './locate.ts';
+import { refuseAfter } from './limits.ts';
+import { type Found, lapsed, unavailable } from './locate.ts';
 import { Refusal, type RefusalCode } from './refusals.ts';
 import type { Services } from './services.ts';
 
-export interface Issuing {
+export interface Issuing<Body> {
   /** The set as it stands at that moment. */
   readonly find: () => Found;
   /** The caller's ServiceAccount token. */
@@ -16,44 +17,54 @@ export interface Issuing {
   readonly power: Power;
   /** The code of a refusal of that token; default `token_invalid`. */
   readonly rejected?: RefusalCode | undefined;
-  /** Reads what is asked for, once it is known who asks. */
-  readonly read: (ring: Keyring, caller: Caller) => TokenRequest;
+  /** Takes what was sent, once it is known who sends it. */
+  readonly receive: () => Body | Promise<Body>;
+  /** Reads what is asked for. */
+  readonly read: (body: Body, ring: Keyring, caller: Caller) => TokenRequest;
 }
 
 /** The one way to a signature: fresh keys, a caller who may, a request that is allowed. */
-export async function issue(
+export async function issue<Body>(
   services: Services,
   { request, requestId }: Exchange,
-  { find, token, power, rejected = 'token_invalid', read }: Issuing,
+  { find, token, power, rejected = 'token_invalid', receive, read }: Issuing<Body>,
 ): Promise<IssuedToken> {
   const { authorizer, clock, freshness, log, metrics, rates } = services;
   const before = find();
-  const current = before.set.ring.keys.find((key) => key.state === 'current');
-  let result = 'internal_error';
+  freshness.require(before);
+  signer(before);
   try {
-    freshness.require(before);
-    signer(before);
     const caller = await authorizer.authorize(token, power, before.set.ring, () =>
       refuseAfter(rates.peer.take(peerOf(request.socket.remoteAddress))),
     );
     refuseAfter(rates.caller.take(caller.username));
+    const body = await receive();
     // That took a while: what signs is in the JWKS served now, and was confirmed within R (I14).
     const found = find();
     freshness.require(found);
     if (!sameSet(before, found)) throw unavailable();
     const { ring } = found.set;
-    const asked = read(ring, caller);
+    const asked = read(body, ring, caller);
+    const { algorithm } = signer(found);
     const issued = await issueToken(found, asked, clock());
+    stillStands(services, find(), issued);
     audit(log, requestId, ring, caller, asked, issued);
-    result = 'signed';
+    metrics.tokens.inc({ algorithm, result: 'signed' });
     return issued;
   } catch (error) {
-    const refusal = isRejection(error) ? new Refusal(rejected, error.message) : error;
-    if (refusal instanceof Refusal) result = refusal.code;
-    throw refusal;
-  } finally {
-    metrics.tokens.inc({ algorithm: current?.algorithm ?? 'none', result });
+    throw isRejection(error) ? new Refusal(rejected, error.message) : error;
   }
+}
+
+/**
+ * A signature may have waited its turn for long, as in a process that was stopped: it leaves only
+ * while its key is still served, by a replica that was confirmed within R (I14).
+ * @throws Refusal `replica_lapsed`, `set_deleted`, `keyring_unavailable`.
+ */
+function stillStands({ freshness }: Services, after: Found, { kid }: IssuedToken): void {
+  freshness.require(after);
+  signer(after);
+  if (!after.set.ring.keys.some((key) => key.kid === kid)) throw lapsed();
 }
 
 function isRejection(error: unknown): error is Refusal {
@@ -72,5 +83,5 @@ function audit(
   const who = { caller: caller.username, callerUid: caller.uid };
   const what = { type, kid, jti, aud: audience, exp: expiresAt };
   const set = setName(ring.owner);
-  log.info({ audit: 'TokenSigned', requestId, ...who, set, ...what }, 'Signed a token.');
+  log.audit({ audit: 'TokenSigned', requestId, ...who, set, ...what }, 'Signed a token.');
 }

@@ -5,6 +5,7 @@ import { Reflector } from '../kube/reflector.ts';
 import type { Change } from '../kube/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import { defineMetrics, type Registry } from '../telemetry/metrics.ts';
+import { Shares } from '../telemetry/shares.ts';
 import { createApp } from './app.ts';
 import { Authorizer } from './authorize.ts';
 import { Freshness } from './freshness.ts';
@@ -125,6 +126,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
       caller: new RateLimit(limits.perCaller, monotonic),
       peer: new RateLimit(limits.perPeer, monotonic),
     },
+    bodies: new Shares(limits.bodies),
     loaded: () => secrets.isSynced,
     stopping: () => stopping,
     plainCredentials: options.listeners.plain.credentials ?? false,

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
-import { isIPv6 } from 'node:net';
 import { MINUTE, SECOND } from '../api/constants.ts';
+import { capConnections } from '../telemetry/connections.ts';
+import type { Share } from '../telemetry/shares.ts';
 import type { Rate } from './rate-limit.ts';
 import { Refusal } from './refusals.ts';
 
@@ -17,8 +18,10 @@ export interface Limits {
   readonly timeout: number;
   /** How often the two first are looked at. */
   readonly connectionsCheckingInterval: number;
-  /** On one listener at once. */
-  readonly maxConnections: number;
+  /** On one listener at once. Behind a proxy all clients have its address. */
+  readonly connections: Share;
+  /** Bytes of bodies that are read or worked on, so that memory has a bound. */
+  readonly bodies: Share;
   /** Signatures asked for by one user name. */
   readonly perCaller: Rate;
   /** Tokens not seen before from one address: each is a question to the API server. */
@@ -32,38 +35,21 @@ export const DEFAULT_LIMITS: Limits = {
   keepAliveTimeout: MINUTE,
   timeout: 30 * SECOND,
   connectionsCheckingInterval: 2 * SECOND,
-  maxConnections: 4_096,
+  connections: { total: 4_096, each: 1_024 },
+  bodies: { total: 32 * 1024 * 1024, each: 8 * 1024 * 1024 },
   perCaller: { perSecond: 1_000, burst: 2_000 },
   perPeer: { perSecond: 100, burst: 400 },
 };
 
-/**
- * Holds a server to the limits that are not options of its constructor. At the cap a connection is
- * closed as it comes, and those that only wait make room for the next one.
- */
-export function holdTo(
-  { maxConnections, timeout }: Limits,
-  server: Server,
-  onDrop: () => void,
-): void {
-  server.maxConnections = maxConnections;
-  server.timeout = timeout;
-  server.on('drop', () => {
-    onDrop();
-    server.closeIdleConnections();
-  });
+/** @param each - connections of one address; all together have as many as ever, or as that one. */
+export function connectionsFor(each: number): Share {
+  return { total: Math.max(DEFAULT_LIMITS.connections.total, each), each };
 }
 
-/** The address as it counts: of an IPv6 one the /64, which is what one host has to itself. */
-export function peerOf(address = ''): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address;
-  const [head = '', tail] = address.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const rest = tail ? tail.split(':') : [];
-  const zeros = tail === undefined ? 0 : 8 - groups.length - rest.length;
-  const all = [...groups, ...Array.from({ length: zeros }, () => '0'), ...rest];
-  return `${all.slice(0, 4).join(':')}::/64`;
+/** Holds a server to the limits that are not options of its constructor. */
+export function holdTo({ connections, timeout }: Limits, server: Server, onDrop: () => void): void {
+  server.timeout = timeout;
+  capConnections(server, connections, onDrop);
 }
 
 /** @throws Refusal `rate_limited`, with when to ask again, where the wait is not 0. */

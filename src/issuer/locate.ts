@@ -28,6 +28,11 @@ export function setUnknown(): Refusal {
   return new Refusal('set_unknown', 'Ask under the issuer URL of a set: see kubectl get sks -A.');
 }
 
+/** What this replica holds may be old: see `Freshness`. */
+export function lapsed(): Refusal {
+  return new Refusal('replica_lapsed', 'Ask again; another replica may answer.');
+}
+
 export function unavailable(): Refusal {
   return new Refusal('keyring_unavailable', 'The keys cannot be read now; ask again in a moment.');
 }

@@ -6,7 +6,7 @@ const LATENCY = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 
 export const ISSUER_METRICS = {
   tokens: counter(
     'signet_tokens_total',
-    'Tokens asked for, by the algorithm of the current key and by what came of it: "signed", or the code of the refusal.',
+    'Requests to /sign and /oauth/token, by the algorithm of the current key and by what came of them: "signed", or the code of the refusal.',
     ['algorithm', 'result'],
   ),
   requests: histogram(
@@ -22,7 +22,7 @@ export const ISSUER_METRICS = {
   ),
   dropped: counter(
     'signet_connections_dropped_total',
-    'Connections closed as they came, because as many as allowed were open.',
+    'Connections closed as they came, because as many as allowed were open, of all or of one address.',
   ),
   keyrings: gauge(
     'signet_keyrings',

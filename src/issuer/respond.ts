@@ -1,9 +1,10 @@
-import type { Log } from '../telemetry/log.ts';
 import type { PublicDocument } from './document.ts';
 import { atEndOfTurn } from './end-of-turn.ts';
 import type { Exchange } from './exchange.ts';
+import type { Holding } from './keyrings.ts';
 import { setUnknown } from './locate.ts';
-import { Refusal } from './refusals.ts';
+import { Refusal, type RefusalCode } from './refusals.ts';
+import type { Services } from './services.ts';
 
 /** Names and values in turn, as `writeHead` takes them with the least work. */
 type Headers = readonly string[];
@@ -56,10 +57,25 @@ export function sendPrivate(exchange: Exchange, body: object): void {
   atEndOfTurn(() => answer(exchange, 200, PRIVATE, text));
 }
 
-/** Turns whatever was thrown into the error body of the route's standard. */
-export function refuse(log: Log, exchange: Exchange, error: unknown): void {
+/** Refused in the middle of a body, of which the rest is not read. */
+const UNREAD: ReadonlySet<RefusalCode> = new Set(['body_too_large', 'server_busy']);
+
+/** By name, the routes on which a token is asked for. */
+const TOKEN_ROUTES: ReadonlySet<string> = new Set(['sign', 'token']);
+
+/** Turns whatever was thrown into the error body of the route's standard, and counts it. */
+export function refuse(
+  { log, metrics }: Pick<Services, 'log' | 'metrics'>,
+  exchange: Exchange,
+  error: unknown,
+): void {
   const refusal = asRefusal(error);
   exchange.refused = refusal.code;
+  if (TOKEN_ROUTES.has(exchange.route)) {
+    const keys = exchange.holding?.set?.ring.keys ?? [];
+    const algorithm = keys.find(({ state }) => state === 'current')?.algorithm ?? 'none';
+    metrics.tokens.inc({ algorithm, result: refusal.code });
+  }
   const err = refusal.cause;
   if (err !== undefined) {
     log.error({ requestId: exchange.requestId, code: refusal.code, err }, refusal.message);
@@ -74,8 +90,7 @@ export function refuse(log: Log, exchange: Exchange, error: unknown): void {
   const all = [
     ...['Cache-Control', 'no-store'],
     ...(retryAfter === undefined ? [] : ['Retry-After', String(retryAfter)]),
-    // What is left of a body that is too large is not worth reading.
-    ...(code === 'body_too_large' ? ['Connection', 'close'] : []),
+    ...(UNREAD.has(code) ? ['Connection', 'close'] : []),
     ...headers,
   ];
   answer(exchange, status, all, JSON.stringify(body));
@@ -92,33 +107,38 @@ type DescribeRefusal = (refusal: Refusal, exchange: Exchange) => ErrorAnswer;
 const ERRORS: Readonly<Record<Exchange['errors'], DescribeRefusal>> = {
   /** RFC 9457, with the challenge of RFC 6750 section 3 where a token is missing or too weak. */
   problem({ code, message, row }, { requestId, holding }) {
-    const { status, title, bearer } = row;
-    const issuer = holding?.set?.ring.issuer;
-    const challenges = bearer !== undefined && issuer !== undefined;
+    const { status, title } = row;
     return {
       status,
       headers: [
         ...['Content-Type', 'application/problem+json; charset=utf-8'],
-        ...(challenges ? ['WWW-Authenticate', challenge(issuer, bearer)] : []),
+        ...challenge(row, holding),
       ],
       body: { type: 'about:blank', title, status, detail: message, code, requestId },
     };
   },
 
   /** RFC 6749 section 5.2; `code` says more exactly what `error` has no word for. */
-  oauth({ code, message, row }, { requestId }) {
+  oauth({ code, message, row }, { requestId, holding }) {
     const { status, oauth: error, oauthStatus = status } = row;
     return {
       status: oauthStatus,
-      headers: ['Pragma', 'no-cache', 'Content-Type', 'application/json; charset=utf-8'],
+      headers: [
+        ...['Pragma', 'no-cache', 'Content-Type', 'application/json; charset=utf-8'],
+        // RFC 9110 section 15.5.2 wants it of every 401, whichever way the credential came.
+        ...(oauthStatus === 401 ? challenge(row, holding) : []),
+      ],
       body: { error, error_description: message.replaceAll('"', "'"), code, requestId },
     };
   },
 };
 
-function challenge(issuer: string, bearer: NonNullable<Refusal['row']['bearer']>): string {
+function challenge({ bearer }: Refusal['row'], holding: Holding | undefined): Headers {
+  const issuer = holding?.set?.ring.issuer;
+  if (bearer === undefined || issuer === undefined) return [];
   const error = bearer === 'challenge' ? '' : `, error="${bearer}"`;
-  return `Bearer realm="${encodeURI(issuer).replaceAll('%25', '%')}"${error}`;
+  const realm = encodeURI(issuer).replaceAll('%25', '%');
+  return ['WWW-Authenticate', `Bearer realm="${realm}"${error}`];
 }
 
 function asRefusal(error: unknown): Refusal {

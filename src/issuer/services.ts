@@ -1,4 +1,5 @@
 import type { Log } from '../telemetry/log.ts';
+import type { Shares } from '../telemetry/shares.ts';
 import type { Authorizer } from './authorize.ts';
 import type { Exchange } from './exchange.ts';
 import type { Freshness } from './freshness.ts';
@@ -13,6 +14,8 @@ export interface Services {
   readonly authorizer: Authorizer;
   /** By user name, once it is known who calls; by address, before. */
   readonly rates: { readonly caller: RateLimit; readonly peer: RateLimit };
+  /** Bytes of bodies that are held. */
+  readonly bodies: Shares;
   /** Whether every key Secret was read once; before that no set is known not to exist. */
   readonly loaded: () => boolean;
   readonly stopping: () => boolean;

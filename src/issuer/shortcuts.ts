@@ -51,7 +51,7 @@ function postShortcut(services: Services, { name, path: end, errors, endpoint }:
     try {
       await run(exchange);
     } catch (error) {
-      refuse(services.log, exchange, error);
+      refuse(services, exchange, error);
     }
   };
   return (path, request, response) => {
@@ -75,9 +75,11 @@ function keysShortcut(services: Services): Shortcut {
     const startedAt = performance.now();
     const requestId = newRequestId();
     const { jwks } = holding.set;
-    atEndOfTurn(() => sendWhole({ response, requestId }, jwks));
-    const exchange = { request, requestId, route: 'jwks', holding };
-    tell(services, exchange, 200, performance.now() - startedAt);
+    atEndOfTurn(() => {
+      sendWhole({ response, requestId }, jwks);
+      const exchange = { request, requestId, route: 'jwks', holding };
+      tell(services, exchange, 200, performance.now() - startedAt);
+    });
     return true;
   };
 }

@@ -4,7 +4,7 @@ import { parseDuration } from '../api/duration.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { chooseAudience } from './audience.ts';
 import type { Caller } from './authorize.ts';
-import { readBody } from './body.ts';
+import { checkBody, readBody } from './body.ts';
 import { issue } from './issue.ts';
 import { isTokenType, SET_BY_ISSUER, type TokenRequest, type TokenType } from './issue-token.ts';
 import { isObject, type Json, type JsonObject, parseJson } from './json.ts';
@@ -17,7 +17,19 @@ import type { Endpoint } from './services.ts';
 const MEMBERS: ReadonlySet<string> = new Set(['claims', 'lifetime', 'audience', 'type']);
 
 /** Names that mean something in a JOSE header (RFC 7515 section 4.1) and nothing good in claims. */
-const HEADER_PARAMETERS = ['alg', 'kid', 'typ', 'crit', 'jku', 'jwk', 'x5u', 'x5c', 'x5t'];
+const HEADER_PARAMETERS = [
+  'alg',
+  'kid',
+  'typ',
+  'crit',
+  'jku',
+  'jwk',
+  'x5u',
+  'x5c',
+  'x5t',
+  'x5t#S256',
+  'cty',
+];
 const RESERVED: ReadonlySet<string> = new Set([...SET_BY_ISSUER, ...HEADER_PARAMETERS]);
 
 const MAX_SUBJECT = 255;
@@ -27,12 +39,14 @@ export const signEndpoint: Endpoint = (services) => async (exchange) => {
   const find = () => locate(services, exchange);
   find();
   const token = bearerToken(exchange.request);
-  const body = await readBody(exchange.request, 'application/json');
+  checkBody(exchange.request, 'application/json');
   const issued = await issue(services, exchange, {
     find,
     token,
     power: 'claims',
-    read: (ring, caller) => readSignRequest(parseJson(body), ring, caller),
+    // Not before it is known who sends it: what strangers send takes no memory.
+    receive: () => readBody(services, exchange),
+    read: (body, ring, caller) => readSignRequest(parseJson(body), ring, caller),
   });
   const { token: signed, kid, expiresAt } = issued;
   sendPrivate(exchange, { token: signed, kid, expiresAt: dateTime(expiresAt) });

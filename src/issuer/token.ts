@@ -14,14 +14,15 @@ import type { Endpoint } from './services.ts';
 export const tokenEndpoint: Endpoint = (services) => async (exchange) => {
   const find = () => locate(services, exchange);
   find();
-  const form = await readForm(exchange.request);
+  const form = await readForm(services, exchange);
   const grant = chooseGrant(form);
   const issued = await issue(services, exchange, {
     find,
     token: grant.credential(form),
     power: 'token',
     rejected: grant.rejected,
-    read: (ring, caller) => readTokenRequest(form, ring, caller),
+    receive: () => form,
+    read: readTokenRequest,
   });
   sendPrivate(exchange, {
     access_token: issued.token,

@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
+import { capConnections } from './connections.ts';
 import { type Listening, listen } from './listen.ts';
 
 /** Why something is not well yet, in words for a person; true when it is. */
@@ -24,6 +25,14 @@ interface Reply {
   readonly body: string;
 }
 
+/** In milliseconds; whoever says nothing makes room. */
+const TIMES = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 2_000,
+};
+const CONNECTIONS = { total: 256, each: 64 };
+
 /**
  * Serves `/healthz`, `/readyz` and `/metrics` on a port of their own. The checks answer 200 with
  * `{"status":"ok"}`, or 503 with `{"status":"unavailable","missing":[{"check","reason"}]}`.
@@ -39,7 +48,7 @@ export function startTelemetry(options: TelemetryOptions): Promise<Listening> {
       body: await registry.metrics(),
     }),
   };
-  const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
+  const server = createServer(TIMES, (request, response) => {
     // Not `new URL`: whatever anybody sends here must not throw.
     const [pathname = '/'] = (request.url ?? '/').split('?', 1);
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
@@ -48,6 +57,8 @@ export function startTelemetry(options: TelemetryOptions): Promise<Listening> {
     if (!readable) return send(response, json(405, { status: 'use GET' }), { Allow: 'GET, HEAD' });
     void answer(route).then((reply) => send(response, reply));
   });
+  // Where one address takes all it may, the kubelet's probes still come through.
+  capConnections(server, CONNECTIONS, () => {});
   return listen(server, listenAddress);
 }
 

@@ -10,7 +10,9 @@ import { aKeyring } from '../../support/keyrings.ts';
 import { type Account, startWorld, type World } from './world.ts';
 
 const BURST = 5;
-const CONNECTIONS = 12;
+const CONNECTIONS = { total: 12, each: 8 };
+const KIB = 1024;
+const BODIES = { total: 150 * KIB, each: 90 * KIB };
 
 let world: World;
 let login: Keyring;
@@ -23,7 +25,8 @@ beforeAll(async () => {
       requestTimeout: 4 * SECOND,
       timeout: 2 * SECOND,
       connectionsCheckingInterval: 100,
-      maxConnections: CONNECTIONS,
+      connections: CONNECTIONS,
+      bodies: BODIES,
       perCaller: { perSecond: 0.01, burst: BURST },
       perPeer: { perSecond: 0.01, burst: BURST },
     },
@@ -128,9 +131,13 @@ it('an address that guesses tokens is stopped before the API server is asked, an
 });
 
 /** A connection on which the test says every byte; `text` is what came back. */
-function open(): { socket: Socket; text: () => string; closed: Promise<number> } {
+function open(localAddress = '127.0.0.1'): {
+  socket: Socket;
+  text: () => string;
+  closed: Promise<number>;
+} {
   const { hostname, port } = new URL(world.base);
-  const socket = connect(Number(port), hostname);
+  const socket = connect({ port: Number(port), host: hostname, localAddress });
   const startedAt = performance.now();
   let text = '';
   opened.push(socket);
@@ -153,7 +160,7 @@ function dribble(socket: Socket, byte: string): void {
 describe('a client that takes its time', () => {
   const head = () => `POST /${world.tenant}/login/sign HTTP/1.1\r\nHost: x\r\n`;
   const body = () =>
-    `${head()}Authorization: Bearer x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n`;
+    `POST /${world.tenant}/login/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: ${FORM}\r\nContent-Length: 9999\r\n\r\n`;
 
   it.each([
     ['says nothing', () => '', '', ''],
@@ -194,12 +201,72 @@ it('headers of more than 16 KiB are refused without a word of what was in them',
   expect(text()).not.toContain('xx');
 });
 
-it('more connections than allowed are closed as they come, until some have gone', async () => {
-  const closed = Array.from({ length: CONNECTIONS + 4 }, () => open().closed);
+async function dropped(): Promise<number> {
+  const metrics = await world.registry.metrics();
+  return Number(/signet_connections_dropped_total (\d+)/.exec(metrics)?.[1] ?? 0);
+}
+
+it('one address holds no more connections than its share, however mute they are, and others are answered', async () => {
+  const before = await dropped();
+  const mute = Array.from({ length: CONNECTIONS.each + 3 }, () => open('127.0.0.30'));
+  await eventually(async () => expect(await dropped()).toBe(before + 3));
+  expect((await world.fetch(jwksPath())).status).toBe(200);
+  expect(mute.filter(({ socket }) => socket.closed)).toHaveLength(3);
+  for (const { socket } of mute) socket.destroy();
   await eventually(async () => {
-    const metrics = await world.registry.metrics();
-    expect(metrics).toMatch(/signet_connections_dropped_total [1-9]/);
+    const { socket, text } = open('127.0.0.30');
+    socket.write(`GET ${jwksPath()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    await once(socket, 'close');
+    expect(text()).toMatch(/^HTTP\/1\.1 200 /);
   });
+});
+
+it('more connections than allowed are closed as they come, until some have gone', async () => {
+  const before = await dropped();
+  const addresses = Array.from({ length: CONNECTIONS.total + 4 }, (_, index) => `127.0.1.${index}`);
+  const closed = addresses.map((address) => open(address).closed);
+  await eventually(async () => expect(await dropped()).toBeGreaterThan(before));
   await Promise.all(closed);
   expect((await world.fetch(jwksPath())).status).toBe(200);
+});
+
+describe('bodies that are sent slowly', () => {
+  /** Sends the head and 40 KiB of a larger body. */
+  const begin = (from: string, path: string, more = '') => {
+    const connection = open(from);
+    connection.socket.write(
+      `POST /${world.tenant}/login${path} HTTP/1.1\r\nHost: x\r\n${more}Content-Length: ${60 * KIB}\r\n\r\n`,
+    );
+    connection.socket.write('x'.repeat(40 * KIB));
+    return connection;
+  };
+  const form = (from: string) => begin(from, '/oauth/token', `Content-Type: ${FORM}\r\n`);
+
+  it('take no more memory than one address may, and all together: 503, while others are read', async () => {
+    const greedy = Array.from({ length: 3 }, () => form('127.0.0.40'));
+    const others = [form('127.0.0.41'), form('127.0.0.42')];
+    const refused = (some: typeof others) =>
+      some.filter(({ text }) =>
+        /^HTTP\/1\.1 503 [\s\S]*\r\nRetry-After: 1\r\n[\s\S]*"server_busy"/.test(text()),
+      );
+    // Two of one address, three of all: so much fits.
+    await eventually(() => expect(refused([...greedy, ...others])).toHaveLength(2));
+    expect(refused(greedy).length).toBeGreaterThanOrEqual(1);
+    const small = { path: '/oauth/token', type: FORM, body: 'grant_type=x', from: '127.0.0.43' };
+    expect((await post(small)).body).toMatchObject({ code: 'grant_unsupported' });
+    for (const { socket } of [...greedy, ...others]) socket.destroy();
+    const large = { ...small, body: `grant_type=${'x'.repeat(63 * KIB)}`, from: '127.0.0.40' };
+    await eventually(async () => {
+      expect((await post(large)).body).toMatchObject({ code: 'grant_unsupported' });
+    });
+  });
+
+  it('are not read at /sign before it is known who sends them', async () => {
+    const stranger = begin(
+      '127.0.0.50',
+      '/sign',
+      'Authorization: Bearer nobody\r\nContent-Type: application/json\r\n',
+    );
+    await eventually(() => expect(stranger.text()).toMatch(/^HTTP\/1\.1 401 /));
+  });
 });

@@ -117,7 +117,7 @@ const header = (name: string, value: string): Sign => ({
   headers: { [name]: value },
   body: { claims },
 });
-const reserved = ['iss', 'iat', 'nbf', 'exp', 'jti', 'kid', 'alg'];
+const reserved = ['iss', 'iat', 'nbf', 'exp', 'jti', 'kid', 'alg', 'cty', 'x5t#S256'];
 
 const REFUSED: Readonly<Record<string, Readonly<Record<string, Sign>>>> = {
   '401 token_required': {
@@ -156,6 +156,9 @@ const REFUSED: Readonly<Record<string, Readonly<Record<string, Sign>>>> = {
     'JSON that is no object': { body: [] },
     'bytes that are not UTF-8': { body: Buffer.from('{"claims":{"sub":"\xff"}}', 'latin1') },
     'a number that no double holds': { body: '{"claims":{"n":1e999}}' },
+  },
+  '400 number_inexact': {
+    'an integer that a double rounds': { body: '{"claims":{"id":9007199254740993}}' },
   },
   '400 member_forbidden': {
     '__proto__ in the claims': { body: '{"claims":{"__proto__":{"sub":"x"}}}' },
@@ -230,6 +233,12 @@ describe('POST /sign refuses', () => {
     const text = await world.registry.metrics();
     expect(text).toMatch(/signet_tokens_total\{algorithm="ES256",result="signed"\} [1-9]/);
     expect(text).toMatch(/signet_tokens_total\{algorithm="ES256",result="permission_denied"\} 2/);
+    for (const code of ['token_required', 'body_too_large', 'number_inexact']) {
+      expect(text).toMatch(
+        new RegExp(`signet_tokens_total\\{algorithm="ES256",result="${code}"\\} [1-9]`),
+      );
+    }
+    expect(text).toMatch(/signet_tokens_total\{algorithm="none",result="set_unknown"\} 1/);
     expect(text).toMatch(/signet_http_request_duration_seconds_count\{route="sign",status="4xx"\}/);
     expect(text).not.toContain(world.tenant);
   });

@@ -254,6 +254,9 @@ describe('POST /oauth/token refuses', () => {
     expect(response.status).toBe(Number(status));
     expect(response.headers.get('content-type')).toMatch(/^application\/json/);
     expect(response.headers.get('cache-control')).toBe('no-store');
+    // RFC 9110 section 15.5.2: every 401 has one.
+    const challenge = status === '401' ? /^Bearer realm="http:[^"]+"/ : /^$/;
+    expect(response.headers.get('www-authenticate') ?? '').toMatch(challenge);
   });
 
   it.each([{}, { grant: 'exchange' }] as const)('the reserved audience: %o', async (grant) => {
