@@ -1,5 +1,6 @@
-# For any processor that the base image is there for: what is copied into it is the same for all.
-FROM node:26-bookworm-slim AS build
+# For any processor that the base image is there for: what is copied into it is the same for all, and
+# is made on the processor at hand. Builders without BuildKit do not say which that is.
+FROM --platform=${BUILDPLATFORM:-linux/amd64} node:26-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 # Nothing here needs an install script: esbuild finds its program without one.
@@ -17,7 +18,8 @@ LABEL org.opencontainers.image.title="Signet" \
       org.opencontainers.image.base.name="node:26-bookworm-slim" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# What installs software has no business beside private keys.
+# What installs software has no business beside private keys. For another processor this one step needs
+# emulation (docs/install.md): without it nothing that the base image has can be left out.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx \
            /usr/local/bin/corepack /opt/yarn* /usr/local/bin/yarn /usr/local/bin/yarnpkg
 COPY --from=build /src/dist/ /app/

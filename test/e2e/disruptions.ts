@@ -38,8 +38,12 @@ export async function restartContainers({ site }: Life): Promise<void> {
   }
 }
 
-/** As a node that is gone: nothing is said good-bye to. What was on its way to that pod is lost. */
-export async function killLeader({ site }: Life): Promise<void> {
+/**
+ * Service and Deployment forget the pod at once, and requests on their way to it may be lost. Its kubelet
+ * tells it to end all the same; a leader that ends without a word, or is cut off, is tried in
+ * test/integration/faults.
+ */
+export async function deleteLeader({ site }: Life): Promise<void> {
   const before = await leader(site);
   const now = ['--grace-period=0', '--force', '--wait=false'];
   await underLoad(

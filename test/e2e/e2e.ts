@@ -4,17 +4,22 @@
  */
 import assert from 'node:assert/strict';
 import { dump } from './dump.ts';
-import { type Life, OPERATOR } from './life.ts';
+import { clearAway } from './leftovers.ts';
+import type { Life } from './life.ts';
 import { type Previous, previousVersion } from './previous.ts';
 import { findSite, NoClusterError, type Site } from './site.ts';
-import { STEPS } from './steps.ts';
-import { TENANT } from './workloads.ts';
+import { STEPS, type Step } from './steps.ts';
 
 const BASE = 'node:26-bookworm-slim';
 const MOST_ADDED = 90_000_000;
 
-/** @returns how many steps passed; the first that fails ends the run. */
-async function play(site: Site, before: Previous | undefined): Promise<number> {
+interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Plays the steps; the first that fails ends the run. What is skipped counts as neither. */
+async function play(site: Site, before: Previous | undefined): Promise<Tally> {
   const image = `signet:${site.tag}`;
   const previous = before && {
     image: `${image}-previous`,
@@ -30,51 +35,54 @@ async function play(site: Site, before: Previous | undefined): Promise<number> {
       if (before && previous) await site.image(previous.image, before.folder);
     },
   };
-  for (const [index, { name, run }] of STEPS.entries()) {
-    const started = performance.now();
-    try {
-      await run(life);
-    } catch (error) {
-      console.log(`✗ ${name}`);
-      console.error(error);
-      await dump(site);
-      return index;
+  let passed = 0;
+  for (const step of STEPS) {
+    if (step.only !== undefined && step.only !== (previous ? 'with-previous' : 'without')) {
+      if (step.only === 'with-previous') console.log(`- ${step.name}: SKIPPED`);
+      continue;
     }
-    console.log(`✓ ${name} (${((performance.now() - started) / 1_000).toFixed(1)} s)`);
+    if (!(await passes(step, life))) return { passed, failed: 1 };
+    passed += 1;
   }
-  return STEPS.length;
+  return { passed, failed: 0 };
 }
 
-/** @throws NoClusterError where something is that the run would take for its own, and delete. */
-async function requireEmpty({ kubectl }: Site): Promise<void> {
-  const ours = [`namespace/${OPERATOR}`, `namespace/${TENANT}`, 'crd/signingkeysets.signet.dev'];
-  const { stdout } = await kubectl(['get', ...ours, '--ignore-not-found', '-o', 'name']);
-  const found = stdout.trim().split('\n').join(' ');
-  if (found === '') return;
-  throw new NoClusterError(
-    `this cluster has ${found}, which the run would delete in the end: if nobody needs it, type\n` +
-      `  helm uninstall signet -n ${OPERATOR}; kubectl delete ${found}`,
-  );
-}
-
-try {
-  const site = await findSite();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void site.leave().finally(() => process.exit(1)));
-  }
+async function passes({ name, run }: Step, life: Life): Promise<boolean> {
+  const started = performance.now();
   try {
-    await requireEmpty(site);
-    const before = await previousVersion();
-    const passed = await play(site, before);
-    before?.remove();
-    const failed = passed === STEPS.length ? 0 : 1;
-    console.log(`\n${passed} passed, ${failed} failed`);
-    process.exitCode = failed;
-  } finally {
-    await site.leave();
+    await run(life);
+  } catch (error) {
+    console.log(`✗ ${name}`);
+    console.error(error);
+    await dump(life.site);
+    return false;
   }
+  console.log(`✓ ${name} (${((performance.now() - started) / 1_000).toFixed(1)} s)`);
+  return true;
+}
+
+/** Undone when the run ends, also by Ctrl-C: the last first. */
+const cleanups: (() => Promise<void>)[] = [];
+
+async function cleanUp(): Promise<void> {
+  for (const undo of cleanups.splice(0).reverse()) await undo();
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
+}
+try {
+  const site = await findSite((undo) => cleanups.push(undo));
+  await clearAway(site);
+  const before = await previousVersion();
+  if (before) cleanups.push(async () => before.remove());
+  const { passed, failed } = await play(site, before);
+  console.log(`\n${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
 } catch (error) {
   if (!(error instanceof NoClusterError)) throw error;
   console.error(`e2e: ${error.message}`);
   process.exitCode = 2;
+} finally {
+  await cleanUp();
 }

@@ -17,9 +17,14 @@ async function helm({ site }: Life, verb: string, chart: string, image: string):
 }
 
 export async function installPrevious(life: Life): Promise<void> {
+  assert.ok(life.previous);
   await strictNamespace(life.site, OPERATOR);
-  const { chart, image } = life.previous ?? { chart: CHART, image: life.image };
-  await helm(life, 'install', chart, image);
+  await helm(life, 'install', life.previous.chart, life.previous.image);
+}
+
+export async function install(life: Life): Promise<void> {
+  await strictNamespace(life.site, OPERATOR);
+  await helm(life, 'install', CHART, life.image);
 }
 
 export async function upgrade(life: Life): Promise<void> {

@@ -18,9 +18,12 @@ export interface Life {
   tokens: string[];
 }
 
+/** On the namespaces that a run made: what one that failed left behind, the next one may remove. */
+export const MADE_BY_E2E = 'signet.dev/e2e';
+
 /** A namespace whose pods must keep to the Pod Security Standard `restricted`. */
 export async function strictNamespace({ kubectl }: Site, name: string): Promise<void> {
-  const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+  const labels = { 'pod-security.kubernetes.io/enforce': 'restricted', [MADE_BY_E2E]: 'true' };
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
   await kubectl(['apply', '-f', '-'], { input: JSON.stringify(namespace) });
 }

@@ -24,7 +24,7 @@ export async function previousVersion(): Promise<Previous | undefined> {
     return { folder, remove };
   } catch {
     console.log(
-      `The history of this checkout does not reach ${COMMIT}: no upgrade from it is tried.`,
+      `SKIPPED: the upgrade. The history of this checkout does not reach ${COMMIT}: type git fetch --unshallow`,
     );
     remove();
     return undefined;

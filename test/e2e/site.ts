@@ -7,7 +7,6 @@ import { findClients, type InvokeOptions, invoke, type Output } from '../control
 import { temporaryDirectory } from '../controlplane/supervise.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const KIND_CLUSTER = 'signet-e2e';
 
 export interface Site {
   kubectl(args: readonly string[], options?: InvokeOptions): Promise<Output>;
@@ -18,9 +17,10 @@ export interface Site {
   imageSize(image: string): Promise<number>;
   /** A tag that was never used: a node that has an older image of that name would run that one. */
   readonly tag: string;
-  /** Removes the images that were built, and a cluster that was made for this. */
-  leave(): Promise<void>;
 }
+
+/** Takes what undoes a thing that was done or begun: called before the thing is. */
+type OnLeave = (undo: () => Promise<void>) => void;
 
 /** What is missing for a run, and what to type instead. */
 export class NoClusterError extends Error {
@@ -34,13 +34,14 @@ const HOW_TO_GIVE =
  * `KUBECONFIG` and `E2E_LOAD_IMAGE` name a cluster and the command that brings an image to it;
  * `E2E_BUILD_ARGS` is given to `docker build`.
  *
+ * @param onLeave is given what removes the images that were built, and a cluster made for this.
  * @throws NoClusterError saying what to set or to install.
  */
-export async function findSite(env: NodeJS.ProcessEnv = process.env): Promise<Site> {
-  const { KUBECONFIG, E2E_LOAD_IMAGE, E2E_BUILD_ARGS = '' } = env;
+export async function findSite(onLeave: OnLeave): Promise<Site> {
+  const { KUBECONFIG, E2E_LOAD_IMAGE, E2E_BUILD_ARGS = '' } = process.env;
   await present('docker', ['version'], 'Docker is needed to build the image: start it');
   if (KUBECONFIG && E2E_LOAD_IMAGE) {
-    return site(KUBECONFIG, E2E_LOAD_IMAGE, E2E_BUILD_ARGS, async () => undefined);
+    return site(KUBECONFIG, E2E_LOAD_IMAGE, E2E_BUILD_ARGS, onLeave);
   }
   if (E2E_LOAD_IMAGE)
     throw new NoClusterError('E2E_LOAD_IMAGE is set, KUBECONFIG is not: set both');
@@ -49,39 +50,43 @@ export async function findSite(env: NodeJS.ProcessEnv = process.env): Promise<Si
       "KUBECONFIG is set, E2E_LOAD_IMAGE is not: set it to the command that takes an image to the nodes, such as 'kind load docker-image' (or unset both for a kind cluster)",
     );
   }
-  return kindSite(E2E_BUILD_ARGS);
+  return kindSite(E2E_BUILD_ARGS, onLeave);
 }
 
-async function kindSite(buildArgs: string): Promise<Site> {
+/** A cluster of a name that nobody has: what is deleted in the end, or after a failure, is ours. */
+async function kindSite(buildArgs: string, onLeave: OnLeave): Promise<Site> {
   await present('kind', ['version'], `kind is not installed: install it, or ${HOW_TO_GIVE}`);
   const folder = temporaryDirectory('signet-kind-');
   const kubeconfig = join(folder.path, 'kubeconfig');
-  const named = ['--name', KIND_CLUSTER, '--kubeconfig', kubeconfig];
-  const leave = async (): Promise<void> => {
+  const cluster = `signet-e2e-${randomBytes(4).toString('hex')}`;
+  const named = ['--name', cluster, '--kubeconfig', kubeconfig];
+  onLeave(async () => {
     await run('kind', ['delete', 'cluster', ...named]);
     folder.remove();
-  };
+  });
   try {
     await run('kind', ['create', 'cluster', ...named, '--wait', '120s']);
   } catch (error) {
-    await leave();
     throw new NoClusterError(
-      `kind made no cluster (it pulls the image of its node from a registry): ${HOW_TO_GIVE}`,
+      `kind made no cluster (the image of its node comes from a registry): ${HOW_TO_GIVE}\n${String(error)}`,
       { cause: error },
     );
   }
-  return site(kubeconfig, `kind load docker-image --name ${KIND_CLUSTER}`, buildArgs, leave);
+  return site(kubeconfig, `kind load docker-image --name ${cluster}`, buildArgs, onLeave);
 }
 
 async function site(
   kubeconfig: string,
   load: string,
   buildArgs: string,
-  leave: () => Promise<void>,
+  onLeave: OnLeave,
 ): Promise<Site> {
   const clients = await findClients();
   const env = { ...process.env, KUBECONFIG: kubeconfig };
   const built: string[] = [];
+  onLeave(async () => {
+    if (built.length > 0) await run('docker', ['image', 'rm', ...built]);
+  });
   return {
     kubectl: (args, options) => invoke(clients.kubectl, args, env, options),
     helm: (args, options) => invoke(clients.helm, args, env, options),
@@ -96,10 +101,6 @@ async function site(
       return Number((await run('docker', size)).stdout);
     },
     tag: `e2e-${randomBytes(4).toString('hex')}`,
-    async leave() {
-      if (built.length > 0) await run('docker', ['image', 'rm', ...built]);
-      await leave();
-    },
   };
 }
 

@@ -22,6 +22,7 @@ function call(method, path, body) {
   });
 }
 
+const [other] = process.argv.slice(1);
 const leases = `/apis/coordination.k8s.io/v1${here}/leases`;
 const mine = `${leases}/signet-issuer-${hostname()}`;
 const named = (kind, name, rest) => ({ kind, metadata: { name }, ...rest });
@@ -30,6 +31,11 @@ const access = { verb: 'get', resource: 'pods' };
 
 const TRIES = {
   'list Secrets here': () => call('GET', `/api/v1${here}/secrets?limit=1`),
+  // RBAC looks neither at names nor at types where something is listed.
+  'list the key of the certificate authority': () =>
+    call('GET', `/api/v1${here}/secrets?fieldSelector=metadata.name%3Dsignet-ca`),
+  'list what Helm keeps of the release': () =>
+    call('GET', `/api/v1${here}/secrets?fieldSelector=type%3Dhelm.sh%2Frelease.v1`),
   'review a token': () =>
     call('POST', '/apis/authentication.k8s.io/v1/tokenreviews', { spec: { token: 'x' } }),
   'review an access': () =>
@@ -38,6 +44,11 @@ const TRIES = {
     }),
   'read its Lease': () => call('GET', mine),
   'renew its Lease': async () => call('PUT', mine, (await call('GET', mine)).object),
+  'renew the Lease of another replica': async () => {
+    const { object } = await call('GET', mine);
+    const path = `${leases}/${other}`;
+    return call('PUT', path, { ...object, metadata: (await call('GET', path)).object.metadata });
+  },
   'read one Secret by name': () => call('GET', `/api/v1${here}/secrets/signet-ca`),
   'write a Secret': () => call('POST', `/api/v1${here}/secrets`, named('Secret', 'x')),
   'list Secrets elsewhere': () => call('GET', '/api/v1/namespaces/kube-system/secrets'),
@@ -54,7 +65,11 @@ const TRIES = {
 
 const own = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 const found = { 'the controller’s token is there': existsSync(own) };
-for (const [what, attempt] of Object.entries(TRIES)) found[what] = (await attempt()).status;
+for (const [what, attempt] of Object.entries(TRIES)) {
+  const { status, object } = await attempt();
+  found[what] =
+    object.kind === 'SecretList' ? `${object.items.length > 0 ? 'some' : 'no'} Secrets` : status;
+}
 try {
   writeFileSync('/app/x', '');
   found['write its own disk'] = 'written';
