@@ -34,8 +34,17 @@ function install() {
     cwd: root,
     stdio: ['ignore', process.stderr, process.stderr],
   });
-  if (status === 0) return;
-  console.error('npm ci failed: see above; with Node 20 or later and a registry, run it again.');
+  if (status !== 0)
+    fail('npm ci failed: see above; with Node 20 or later and a registry, run it again.');
+  // Packages bring Node and esbuild by their install scripts.
+  if (existsSync(node)) return;
+  fail(
+    'npm ci installed no Node, as with ignore-scripts=true in an npmrc: type npm ci --ignore-scripts=false',
+  );
+}
+
+function fail(message) {
+  console.error(message);
   process.exit(1);
 }
 

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { findBinaries, PROGRAMS } from './binaries.ts';
+import { cacheHomes, findBinaries, PROGRAMS } from './binaries.ts';
+import { ARCHIVES } from './download.ts';
 
 function assetsWith(programs: readonly string[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'signet-assets-'));
@@ -25,4 +26,11 @@ test('names what KUBEBUILDER_ASSETS lacks', async () => {
   await expect(findBinaries()).rejects.toThrow(
     `KUBEBUILDER_ASSETS=${folder} holds no kube-controller-manager: put etcd,`,
   );
+});
+
+test('keeps what another download would bring apart from what is kept, and from what was built', () => {
+  const { built, downloaded } = cacheHomes(ARCHIVES);
+  const other = cacheHomes(ARCHIVES.map((archive) => ({ ...archive, name: 'another version' })));
+  expect(other.built).toBe(built);
+  expect(new Set([built, downloaded, other.downloaded]).size).toBe(3);
 });

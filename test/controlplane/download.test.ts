@@ -34,8 +34,7 @@ const sha512 = (content: Buffer): string => createHash('sha512').update(content)
 /** Serves with `listener` and downloads `/archive` from it. */
 async function downloadFrom(
   listener: RequestListener,
-  checksum = sha512(tarball),
-  patience = 20_000,
+  { checksum = sha512(tarball), patience = 20_000, progress = quiet } = {},
 ): Promise<{ folder: string; problem: Error | undefined }> {
   const folder = mkdtempSync(join(scratch, 'into-'));
   const server = createServer(listener).listen(0, '127.0.0.1');
@@ -47,7 +46,7 @@ async function downloadFrom(
     platforms: { here: { url: `${urlOf(server)}/archive`, sha512: checksum } },
   };
   const options = { platform: 'here', patience };
-  const problem = await download(archive, folder, quiet, options).catch((error: Error) => error);
+  const problem = await download(archive, folder, progress, options).catch((error: Error) => error);
   return { folder, problem: problem ?? undefined };
 }
 
@@ -68,10 +67,17 @@ test('unpacks the programs of an archive whose checksum is the pinned one', asyn
   expect(readdirSync(folder)).toEqual(['etcd']);
 });
 
+test('tells how much has come and how long the rest will take', async () => {
+  const told: string[] = [];
+  const update: Progress['update'] = (share, detail) => told.push(`${share} ${detail}`);
+  await downloadFrom((_, response) => response.end(tarball), { progress: { ...quiet, update } });
+  expect(told.at(-1)).toMatch(/^1 0 of 0 MB, about 0 s left,$/);
+});
+
 test('refuses an archive with another checksum and leaves nothing of it', async () => {
   const { folder, problem } = await downloadFrom(
     (_, response) => response.end(Buffer.concat([tarball, Buffer.from('x')])),
-    sha512(tarball),
+    { checksum: sha512(tarball) },
   );
   expect(problem?.message).toMatch(/\/archive has the checksum [0-9a-f]{128}, not [0-9a-f]{128}$/);
   expect(readdirSync(folder)).toEqual([]);
@@ -107,6 +113,6 @@ test.each([
 });
 
 test('gives up when nothing answers in time', async () => {
-  const { problem } = await downloadFrom(() => undefined, undefined, 300);
+  const { problem } = await downloadFrom(() => undefined, { patience: 300 });
   expect(problem?.message).toContain('no answer within 0.3 s');
 });

@@ -15,6 +15,7 @@ const CONNECT_TIMEOUT = 5_000;
 const STALL_TIMEOUT = 20_000;
 const MOST_REDIRECTS = 3;
 
+/** The newest that envtest is published for: older than what go.mod builds, and told so. */
 const VERSION = 'v1.36.0';
 
 interface Pinned {
@@ -42,7 +43,7 @@ function server(platform: string, sha512: string): Pinned {
 /** Checksums: controller-tools' envtest-releases.yaml, and the Kubernetes changelog. */
 export const ARCHIVES: readonly Archive[] = [
   {
-    name: 'envtest',
+    name: `envtest ${VERSION}`,
     members: {
       etcd: 'controller-tools/envtest/etcd',
       'kube-apiserver': 'controller-tools/envtest/kube-apiserver',
@@ -67,7 +68,7 @@ export const ARCHIVES: readonly Archive[] = [
     },
   },
   {
-    name: 'the Kubernetes server',
+    name: `the Kubernetes server ${VERSION}`,
     members: { 'kube-controller-manager': 'kubernetes/server/bin/kube-controller-manager' },
     platforms: {
       'linux-x64': server(
@@ -124,6 +125,7 @@ async function fetchTo(response: Response, file: string, progress: Progress): Pr
   const stalled = new AbortController();
   const stall = (): void => stalled.abort(new Error(`${url} stopped sending`));
   let timer = setTimeout(stall, STALL_TIMEOUT);
+  const begun = performance.now();
   let received = 0;
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -131,7 +133,8 @@ async function fetchTo(response: Response, file: string, progress: Progress): Pr
       timer = setTimeout(stall, STALL_TIMEOUT);
       hash.update(chunk);
       received += chunk.length;
-      progress.update(received / (length || Infinity), `${Math.round(received / 1e6)} MB`);
+      const share = received / (length || Number.POSITIVE_INFINITY);
+      progress.update(share, amount(received, length, performance.now() - begun));
       done(null, chunk);
     },
   });
@@ -143,6 +146,14 @@ async function fetchTo(response: Response, file: string, progress: Progress): Pr
     clearTimeout(timer);
   }
   return hash.digest('hex');
+}
+
+/** `12 of 90 MB, about 40 s left` @param length 0 where the server does not tell it. */
+function amount(received: number, length: number, milliseconds: number): string {
+  const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)}`;
+  if (length === 0) return `${megabytes(received)} MB`;
+  const left = ((length - received) / received) * (milliseconds / 1_000);
+  return `${megabytes(received)} of ${megabytes(length)} MB, about ${Math.ceil(left)} s left,`;
 }
 
 /** Follows few redirects, never to a weaker scheme, all within one deadline. */
