@@ -5,7 +5,7 @@ import type { KeyStatus } from '../api/signingkeyset.generated.ts';
 import { encodeKeyring } from '../keys/codec.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { Keyrings } from './keyrings.ts';
-import { toWriteBack } from './lost-keyring.ts';
+import { knownRevoked, toWriteBack } from './lost-keyring.ts';
 import type { SecretObject } from './objects.ts';
 
 let found: string[];
@@ -65,6 +65,20 @@ describe('a Secret that is gone', () => {
     const ring = await aKeyring().with({ retiredAt: 1 }).build();
     keyrings.take({ type: 'delete', object: load(ring), isLast: true });
     expect(keyrings.lost(ring.owner.uid)).toBeUndefined();
+  });
+});
+
+describe('what was revoked in a keyring that cannot be read', () => {
+  it('is known from what was last read of it, and from the status, which outlives a controller', async () => {
+    const ring = await aKeyring().revoked(1).build();
+    const { uid } = ring.owner;
+    keyrings.take({ type: 'upsert', object: { ...load(ring), data: {} } });
+    expect(keyrings.of(uid)?.keyring).toBeUndefined();
+    const named = { keys: [...status(ring, 'revoked'), ...status(ring, 'current')] };
+    const kids = knownRevoked(keyrings.lastGood(uid), named).map(({ kid }) => kid);
+    expect(kids).toEqual([ring.revoked[0]?.kid, ring.keys[0]?.kid]);
+    expect(knownRevoked(undefined, named).map(({ kid }) => kid)).toEqual([ring.keys[0]?.kid]);
+    expect(knownRevoked(undefined)).toEqual([]);
   });
 });
 

@@ -66,9 +66,9 @@ export class Keyrings {
     return { keyring, isLast: !this.#vanished.has(setUid) };
   }
 
-  /** The number of the last request, as it was last read. */
-  lastNumber(setUid: string): number | undefined {
-    return this.#lastGood.get(setUid)?.requests.number;
+  /** As it was last read whole, whatever has become of its Secret since. */
+  lastGood(setUid: string): Keyring | undefined {
+    return this.#lastGood.get(setUid);
   }
 
   /** How many Secrets cannot be used as they are. */

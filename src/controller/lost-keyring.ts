@@ -1,5 +1,6 @@
-import type { SigningKeySetStatus } from '../api/signingkeyset.generated.ts';
-import type { Keyring } from '../keys/keyring.ts';
+import type { KeyStatus, SigningKeySetStatus } from '../api/signingkeyset.generated.ts';
+import type { Keyring, RevokedKey } from '../keys/keyring.ts';
+import { keptRevoked } from '../rotation/transitions.ts';
 
 /** What a Secret held that is gone. */
 export interface LostKeyring {
@@ -24,4 +25,23 @@ export function toWriteBack(
       (state === 'revoked' && kids.has(kid)) || (state === 'current' && !kids.has(kid)),
   );
   return isBehind ? undefined : keyring;
+}
+
+/**
+ * What was revoked in a keyring that cannot be read now, newest first: as it was last read whole, and
+ * as the status names it, which outlives a controller.
+ *
+ * @param last absent where this controller never read it.
+ */
+export function knownRevoked(
+  last: Keyring | undefined,
+  { keys = [] }: SigningKeySetStatus = {},
+): RevokedKey[] {
+  const named = keys.filter(({ state }) => state === 'revoked').map(asRecorded);
+  return keptRevoked([...(last?.revoked ?? []), ...named]);
+}
+
+/** What of it matters: when everybody was without it is to be seen anew. */
+function asRecorded({ kid, algorithm, createdAt, revokedAt = createdAt }: KeyStatus): RevokedKey {
+  return { kid, algorithm, createdAt: Date.parse(createdAt), revokedAt: Date.parse(revokedAt) };
 }

@@ -7,7 +7,7 @@ import { allowedIssuers, type Caches } from './caches.ts';
 import type { ForeignSecrets } from './foreign-secrets.ts';
 import { claimIssuer } from './issuer-claim.ts';
 import type { HeldKeyring } from './keyrings.ts';
-import { toWriteBack } from './lost-keyring.ts';
+import { knownRevoked, toWriteBack } from './lost-keyring.ts';
 import { type Flags, policyOf } from './policy.ts';
 import type { Publications } from './publish.ts';
 import type { HeldSecret, Replicas } from './replicas.ts';
@@ -62,7 +62,6 @@ export function observe(namespace: string, name: string, sources: Sources): View
   const held = caches.keyrings.of(uid);
   const foreign = held === undefined ? sources.foreignSecrets.of(uid) : undefined;
   const fault = held?.fault ?? foreign;
-  const lastNumber = caches.keyrings.lastNumber(uid);
   const gone = caches.keyrings.lost(uid);
   const lost = gone && toWriteBack(gone, set.status);
   const { replicas, ...lapse } = sources.replicas.of(key, heldSecret(uid, held));
@@ -82,12 +81,23 @@ export function observe(namespace: string, name: string, sources: Sources): View
     replicas,
     ...skew,
     ...(backup === undefined ? {} : { backup: foreign ? withoutPlace(backup, uid) : backup }),
-    ...(held?.keyring === undefined ? {} : { keyring: held.keyring }),
+    ...(held?.keyring === undefined ? remembered(set, caches) : { keyring: held.keyring }),
     ...(fault === undefined ? {} : { keyringFault: fault }),
-    ...(lastNumber === undefined ? {} : { lastNumber }),
     ...(lost === undefined ? {} : { lostKeyring: lost }),
   };
   return { observed, policy, set, ...lapse };
+}
+
+/** What matters of a keyring that cannot be read now. */
+function remembered(
+  { metadata, status }: SigningKeySet,
+  { keyrings }: Caches,
+): Pick<Observed, 'lastNumber' | 'revoked'> {
+  const last = keyrings.lastGood(metadata.uid);
+  return {
+    revoked: knownRevoked(last, status),
+    ...(last === undefined ? {} : { lastNumber: last.requests.number }),
+  };
 }
 
 /** No backup can be written where somebody else's Secret stands. */

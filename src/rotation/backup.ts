@@ -6,6 +6,7 @@ import { revokeAt, tokensUntil } from './lifetimes.ts';
 import { type PendingRequest, RESTORE_ANNOTATION } from './pending.ts';
 import {
   currentKey,
+  type KeyringDraft,
   nextKey,
   type Policy,
   previousKeys,
@@ -14,7 +15,14 @@ import {
   type Transition,
 } from './situation.ts';
 import { short } from './text.ts';
-import { remember, revoke, withoutPrivateHalf } from './transitions.ts';
+import {
+  isMade,
+  keptRevoked,
+  newNext,
+  remember,
+  revoke,
+  withoutPrivateHalf,
+} from './transitions.ts';
 import { idsPresent } from './verbs.ts';
 
 /** A set that a backup is to be taken for, with or without keys of its own. */
@@ -107,37 +115,80 @@ export function restoreFromBackup(facts: Bereft, request: PendingRequest): Trans
 }
 
 /**
- * The backup becomes the keyring. Nobody knows what verifiers hold by now, so the next key is
- * published anew, and waits for the longest copy of any JWKS of ours at least; nor which of the keys
- * with a private half has signed since (I1).
+ * The backup becomes the keyring, without what was revoked since (I8). Nobody knows what verifiers
+ * hold by now, so the next key is published anew, and waits for the longest copy of any JWKS of ours
+ * at least; nor which of the keys with a private half has signed since (I1).
  */
 function inPlaceOfNone(backup: Keyring, facts: Bereft, request: PendingRequest) {
-  const { set, policy, now, stamp } = facts;
+  const { set, policy, observed } = facts;
   const { retiredAt: _over, ...kept } = backup;
   const maxLifetime = Math.max(backup.maxLifetime, policy.maxLifetime);
+  const known = observed.revoked ?? [];
+  const gone = new Set(known.map(({ kid }) => kid));
   const keys = kept.keys
+    .filter(({ kid }) => !gone.has(kid))
     .map((key) => (isExpired(key, facts) ? key : perhapsSigning(key, maxLifetime, facts)))
     .map((key) => unpublished(key, policy));
-  const keyring = revoke(
+  const draft = revoke(
     {
       ...kept,
       ...ownership(set, backup),
-      keys,
+      keys: withSigners(keys, backup, facts),
+      revoked: keptRevoked([...known, ...kept.revoked]),
       requests: remember(kept.requests, request.number, idsPresent(set)),
     },
     keys.filter((key) => isExpired(key, facts)).map(({ kid }) => kid),
-    { now, stamp },
+    facts,
   );
-  const { kid } = currentKey(backup);
-  const fate = `${short(kid)} signs. Keys made after that backup are gone: their tokens are refused as soon as verifiers refetch`;
-  return { keyring, fate };
+  const left = backup.keys.filter(({ kid }) => gone.has(kid)).map(({ kid }) => short(kid));
+  const told = left.length === 0 ? '' : `. Left out, because revoked: ${left.join(', ')}`;
+  const fate =
+    `${signerOf(draft)} signs. Keys made after that backup are gone: their tokens are refused as ` +
+    `soon as verifiers refetch, and until then those of a key that they have not seen${told}`;
+  return { keyring: draft, fate };
+}
+
+/**
+ * The keys with one that signs and one that will (I2): where the backup's current key is left out, its
+ * next key signs, and keys are made for what is missing then.
+ */
+function withSigners(
+  keys: readonly SigningKey[],
+  backup: Keyring,
+  facts: Bereft,
+): KeyringDraft['keys'] {
+  const { policy, stamp } = facts;
+  const of = (state: SigningKey['state']) => keys.find((key) => key.state === state);
+  const made = newNext(policy, backup, facts);
+  const fresh = {
+    ...made,
+    propagationDelay: Math.max(backup.propagationDelay, patience(made, policy)),
+  };
+  const asCurrent = { state: 'current', promotedAt: stamp } as const;
+  const [current, next] = [of('current'), of('next')];
+  return [
+    current ?? { ...(next ?? fresh), ...asCurrent },
+    (current && next) ?? fresh,
+    ...keys.filter(({ state }) => state === 'previous'),
+  ];
+}
+
+function signerOf({ keys }: KeyringDraft): string {
+  const signer = keys.filter(isMade).find(({ state }) => state === 'current');
+  return signer === undefined ? 'A new key' : short(signer.kid);
 }
 
 function unpublished(key: SigningKey, policy: Policy): SigningKey {
   if (key.state === 'previous') return key;
-  const { publishedAt: _no, propagationDelay, ...rest } = key;
-  const longest = Math.max(propagationDelay, policy.propagationDelay, LONGEST_MAX_AGE);
-  return { ...rest, inFirstJwks: false, propagationDelay: longest };
+  const { publishedAt: _no, ...rest } = key;
+  return { ...rest, inFirstJwks: false, propagationDelay: patience(key, policy) };
+}
+
+type Patient = Pick<SigningKey, 'propagationDelay'>;
+
+/** P for a key of which nobody knows what JWKS verifiers hold instead. */
+function patience({ propagationDelay }: Patient, policy: Policy): number {
+  return Math.max(propagationDelay, policy.propagationDelay, LONGEST_MAX_AGE);
 }
 
 /** Since the backup, a key may have been promoted or brought back, and have signed until now. */

@@ -1,5 +1,5 @@
 import type { ReasonOf } from '../api/reasons.ts';
-import type { Keyring } from '../keys/keyring.ts';
+import type { Keyring, RevokedKey } from '../keys/keyring.ts';
 import {
   currentKey,
   type KeyringDraft,
@@ -14,12 +14,17 @@ import { keyShape, remember } from './transitions.ts';
 
 const KEPT_FORMER_UIDS = 8;
 
-/** The first keyring of a set: its current and its next key, in one write (I2, I21). */
+/**
+ * The first keyring of a set: its current and its next key, in one write (I2, I21).
+ *
+ * @param revoked what is known to have been revoked in a keyring that was lost.
+ */
 export function create(
   set: ObservedSet,
   claim: { readonly issuer: string; readonly source: Keyring['issuerSource'] },
   policy: Policy,
   record: Keyring['requests'],
+  revoked: readonly RevokedKey[],
   { stamp }: Time,
 ): Transition {
   const isFirst = !hadKeys(set);
@@ -43,7 +48,7 @@ export function create(
       { ...first, state: 'current', promotedAt: stamp },
       { ...first, state: 'next' },
     ],
-    revoked: [],
+    revoked,
     requests: record,
   };
   const notice: Notice = isFirst

@@ -119,7 +119,7 @@ function planWithoutKeys(situation: Omit<Situation, 'ring'>): Plan {
   } else if (keyringFault === undefined && claim.granted && observed.clockSkew === undefined) {
     const record = remember({ number: 0, ids: [] }, 0, idsPresent(set));
     const { policy, ...time } = situation;
-    return { transition: create(set, claim, policy, record, time) };
+    return { transition: create(set, claim, policy, record, observed.revoked ?? [], time) };
   }
   const fault = claim.granted ? undefined : claim;
   return {

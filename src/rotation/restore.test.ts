@@ -52,6 +52,69 @@ describe('signet.dev/restore on a set without a usable keyring', () => {
     expect(world.keys.revoked[0]?.kid).toBe(older?.kid);
   });
 
+  describe('lets no key come back that was revoked (I7, I8):', () => {
+    type Ask = (backup: Keyring) => Record<string, string>;
+
+    /** After this the keyring is damaged, and restored from a backup of before. */
+    function restored(ask: Ask): { world: World; backup: Keyring; gone: string[] } {
+      const world = World.start().annotate({ rotate: 'now' });
+      const backup = world.keys;
+      world.wait(P).annotate(ask(backup));
+      const { revoked } = world.keys;
+      damaged(world).also = { ...world.also, revoked };
+      holding(world, backup).annotate(ASKED);
+      const gone = revoked.map(({ kid }) => kid);
+      for (const kid of gone) expect(world.heard).toContain(kid.slice(0, 8));
+      world.also = {};
+      expect(world.settle().keys.revoked.map(({ kid }) => kid)).toEqual(gone);
+      expect(world.keys.keys.filter(({ kid }) => gone.includes(kid))).toEqual([]);
+      expect(nextKey(world.keys)).toMatchObject({ inFirstJwks: false, publishedAt: world.now });
+      return { world, backup, gone };
+    }
+
+    test('where all of them were, new keys sign', () => {
+      const { world, backup } = restored(() => ({ rotate: 'compromised' }));
+      expect(world.keys.revoked).toHaveLength(backup.keys.length);
+      expect(world.keys.keys.map(({ state }) => state)).toEqual(['current', 'next']);
+      expect(world.messages.at(-1)).toContain('A new key signs');
+    });
+
+    test('where its current key was, its next key signs', () => {
+      const { world, backup } = restored((ring) => ({
+        rotate: 'now',
+        revoke: currentKey(ring).kid,
+      }));
+      expect(currentKey(world.keys).kid).toBe(nextKey(backup).kid);
+    });
+
+    test('where its next key was, another one is made', () => {
+      const { world, backup } = restored((ring) => ({ revoke: nextKey(ring).kid }));
+      expect(currentKey(world.keys).kid).toBe(currentKey(backup).kid);
+      expect(previousKeys(world.keys)).toHaveLength(1);
+    });
+
+    test('nor besides the keys that were made after a loss', () => {
+      const world = World.start();
+      const backup = world.keys;
+      const { revoked } = world.annotate({ rotate: 'compromised' }).keys;
+      world.ring = undefined;
+      world.also = { revoked };
+      if (world.set !== undefined) world.set = { ...world.set, reportedKids: ['any'] };
+      expect(world.settle().told.at(-1)).toBe('KeysLost');
+      holding(world, backup).annotate(ASKED);
+      expect(refusal(world)).toContain('nothing to restore');
+    });
+
+    test('so status goes on naming it while the keyring cannot be read', () => {
+      const { revoked } = World.start().annotate({ rotate: 'compromised' }).keys;
+      const world = damaged(World.start());
+      expect(world.plan().report?.keys).toBeUndefined();
+      world.also = { ...world.also, revoked };
+      const kids = world.plan().report?.keys?.map(({ kid, state }) => `${state} ${kid}`);
+      expect(kids).toEqual(revoked.map(({ kid }) => `revoked ${kid}`));
+    });
+  });
+
   test('never takes the number of requests back, so nothing is carried out twice (I9)', () => {
     const world = World.start();
     const backup = world.keys;

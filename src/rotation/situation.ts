@@ -4,6 +4,7 @@ import type {
   Instant,
   Keyring,
   LastRotation,
+  RevokedKey,
   RotationTrigger,
   SigningKey,
 } from '../keys/keyring.ts';
@@ -123,6 +124,11 @@ export interface Observed {
   readonly keyringFault?: ReadyFault;
   /** The number of the last request that a keyring recorded which cannot be read any more (I9). */
   readonly lastNumber?: number;
+  /**
+   * The keys that were revoked, newest first, as far as anybody knows, where the keyring itself cannot
+   * be read: none of them comes back from a backup (I8). Absent: none is known.
+   */
+  readonly revoked?: readonly RevokedKey[];
   /** The keyring as last seen before its Secret was deleted. */
   readonly lostKeyring?: Keyring;
   /** Keyrings of sets of this name that are gone. */

@@ -31,9 +31,12 @@ export function describe(facts: Facts): Report {
   if (ring === undefined) {
     const restoring = restorePending(facts);
     const { reportedIssuer: issuer } = facts.set;
+    const { revoked = [] } = facts.observed;
     return {
       conditions: [ready(facts), ...(restoring === undefined ? [] : [restoring]), clockSkew(facts)],
-      // Tokens that are out there carry it, whatever became of the Secret; a kid would be a guess (I11).
+      // What was revoked stays so, and must not be forgotten with the Secret (I8); any other kid would
+      // be a guess (I11). Tokens that are out there carry the issuer.
+      ...(revoked.length === 0 ? {} : { keys: listed(revoked) }),
       ...(issuer === undefined ? {} : urls(issuer)),
     };
   }
@@ -48,10 +51,7 @@ export function describe(facts: Facts): Report {
       rotationOverdue(withKeys),
       clockSkew(facts),
     ],
-    keys: [
-      ...ring.keys.map(keyStatus),
-      ...ring.revoked.slice(0, LISTED_REVOKED).map(revokedStatus),
-    ],
+    keys: [...ring.keys.map(keyStatus), ...listed(ring.revoked)],
     current: shortKid(currentKey(ring).kid, ring),
     next: shortKid(nextKey(ring).kid, ring),
     ...(opens === undefined ? {} : { promotableAt: promotableAt(ring, opens) }),
@@ -95,6 +95,10 @@ function keyStatus(key: SigningKey): KeyStatus {
     ...(fingerprint === undefined ? {} : { fingerprint }),
     ...times(key, ['notAfter']),
   };
+}
+
+function listed(revoked: readonly RevokedKey[]): KeyStatus[] {
+  return revoked.slice(0, LISTED_REVOKED).map(revokedStatus);
 }
 
 function revokedStatus(key: RevokedKey): KeyStatus {

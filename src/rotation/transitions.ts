@@ -101,7 +101,13 @@ export function replaceAll(ring: Keyring, policy: Policy, time: Time): KeyringDr
 
 /** The keys that were revoked, with these on top. */
 function listed(gone: readonly SigningKey[], { revoked: known }: KeyringDraft, time: Time) {
-  return [...gone.map((key) => revoked(key, time)), ...known].slice(0, KEPT_REVOKED);
+  return keptRevoked([...gone.map((key) => revoked(key, time)), ...known]);
+}
+
+/** As many revoked keys as a Secret has room for, each once. @param all newest first. */
+export function keptRevoked(all: readonly RevokedKey[]): RevokedKey[] {
+  const kids = all.map(({ kid }) => kid);
+  return all.filter(({ kid }, index) => kids.indexOf(kid) === index).slice(0, KEPT_REVOKED);
 }
 
 function demoted(ring: Keyring, policy: Policy, time: Time): SigningKey {
@@ -206,7 +212,7 @@ export function completed(draft: KeyringDraft, keys: readonly SigningKey[]): Key
     : { ...ring, lastRotation: { ...last, to: currentKey(ring).kid } };
 }
 
-function newNext(policy: Policy, ring: Keyring, time: Time): KeyToMake {
+export function newNext(policy: Policy, ring: Keyring, time: Time): KeyToMake {
   return {
     make: keyShape(policy),
     state: 'next',

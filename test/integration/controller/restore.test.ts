@@ -93,6 +93,27 @@ describe.concurrent('signet.dev/restore=<secret>', () => {
     expect(await set.kids('previous')).toEqual([]);
   });
 
+  it('brings back no key that was revoked before the Secret was damaged', async () => {
+    const set = await make();
+    const compromised = [await set.kid('current'), await set.kid('next')];
+    const backup = await backUp(set);
+    await set.annotate('rotate=compromised');
+    await set.told('KeysCompromised');
+    await damage(set);
+    await set.until('Ready', 'KeyringDamaged');
+    const { keys = [] } = await set.status();
+    expect(keys.map(({ kid, state }) => [kid, state])).toEqual(
+      compromised.map((kid) => [kid, 'revoked']),
+    );
+    await set.annotate(`signet.dev/restore=${backup}`);
+    const { message } = await set.told('KeysRestoredFromBackup');
+    for (const kid of compromised) expect(message).toContain(kid.slice(0, 8));
+    await set.until('Ready', 'True');
+    const ring = await set.keyring();
+    expect(ring.keys.filter(({ kid }) => compromised.includes(kid))).toEqual([]);
+    expect(ring.revoked.map(({ kid }) => kid)).toEqual(compromised);
+  });
+
   it.each([
     ['that is not there', 'no-such-secret', 'there is no Secret no-such-secret of type'],
     ['of another type', 'signet-ca', 'there is no Secret signet-ca of type'],

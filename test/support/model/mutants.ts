@@ -169,6 +169,10 @@ export const MUTANTS: readonly Mutant[] = [
     policy,
     { now: time.stamp, stamp: time.now },
   ]),
+  seeing('a backup brings back what was revoked', 'I8', ({ revoked: _, ...observed }, ...rest) => [
+    observed,
+    ...rest,
+  ]),
   seeing('suspend holds nothing', 'suspend', (observed, policy, time) => [
     observed,
     { ...policy, suspend: false },

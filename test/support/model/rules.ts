@@ -1,5 +1,11 @@
 import { SECOND } from '../../../src/api/constants.ts';
-import type { Instant, Keyring, KeyState, SigningKey } from '../../../src/keys/keyring.ts';
+import type {
+  Instant,
+  Keyring,
+  KeyState,
+  RevokedKey,
+  SigningKey,
+} from '../../../src/keys/keyring.ts';
 import type { PendingRequest } from '../../../src/rotation/pending.ts';
 import type { Transition } from '../../../src/rotation/situation.ts';
 import { currentKey, nextKey, type Policy, type Time } from '../../../src/rotation/situation.ts';
@@ -17,6 +23,8 @@ export interface Written {
   readonly after: Keyring;
   /** The request that waits. */
   readonly pending: PendingRequest | undefined;
+  /** What was known to be revoked, by status and by the keyring as last read. */
+  readonly revoked: readonly RevokedKey[];
   readonly policy: Policy;
   readonly isSkewed: boolean;
   readonly time: Time;
@@ -57,13 +65,21 @@ export class Rules {
     const { after, before, transition } = written;
     this.#checkShape(after);
     const isRestored = transition.kind === 'RestoreFromBackup';
-    for (const { kid } of after.keys) {
-      const isNew = before?.keys.every((key) => key.kid !== kid) === true && !isRestored;
-      if (isNew) hold('I8', !this.#seen.has(kid), `${name(kid)} comes back`);
-      this.#seen.add(kid);
-    }
+    this.#checkKids(written, isRestored);
     if (before !== undefined && !isRestored) this.#checkChange(written, before);
     this.#remember(written);
+  }
+
+  /** A backup may bring back what was lost; nothing brings back what is known to be revoked. */
+  #checkKids({ after, before, revoked }: Written, isRestored: boolean): void {
+    const recorded = isRestored ? revoked : [...revoked, ...(before?.revoked ?? [])];
+    const gone = new Set(recorded.map(({ kid }) => kid));
+    for (const { kid } of after.keys) {
+      const isNew = before?.keys.every((key) => key.kid !== kid) === true;
+      if (isNew && !isRestored) hold('I8', !this.#seen.has(kid), `${name(kid)} comes back`);
+      hold('I8', !gone.has(kid), `${name(kid)} comes back, which was revoked`);
+      this.#seen.add(kid);
+    }
   }
 
   #checkShape({ keys }: Keyring): void {

@@ -1,5 +1,5 @@
 import { DAY, PENDING_ANNOTATION } from '../../../src/api/constants.ts';
-import type { Instant, Keyring } from '../../../src/keys/keyring.ts';
+import type { Instant, Keyring, RevokedKey } from '../../../src/keys/keyring.ts';
 import {
   backupAsked,
   type PendingRequest,
@@ -13,6 +13,7 @@ import {
   type Policy,
   type Transition,
 } from '../../../src/rotation/situation.ts';
+import { keptRevoked } from '../../../src/rotation/transitions.ts';
 import { fill, POLICY, START } from '../situations.ts';
 import { ControllerClock } from './clock.ts';
 import { ConfigMaps } from './config-maps.ts';
@@ -70,6 +71,8 @@ export class Universe {
   readonly #decide: Decide;
   readonly #rules = new Rules(this.verifiers);
   #former: Keyring[] = [];
+  /** What the last status names as revoked. */
+  #reportedRevoked: readonly RevokedKey[] = [];
   /** What the running controller has read whole. */
   #known: Keyring | undefined;
   #uids = 0;
@@ -88,6 +91,7 @@ export class Universe {
 
   make(): void {
     this.#uids += 1;
+    this.#reportedRevoked = [];
     this.set = {
       ...{ namespace: 'identity', name: 'login', namespaceUid: 'ns-1' },
       uid: `uid-${this.#uids}`,
@@ -204,6 +208,7 @@ export class Universe {
       ...(ring === undefined ? {} : { keyring: ring }),
       ...(this.isDamaged ? { keyringFault: DAMAGED } : {}),
       ...(lost === undefined ? {} : { lostKeyring: lost }),
+      ...(ring === undefined ? { revoked: this.#revoked } : {}),
       // In the order in which a cache happens to have them: not in that of their making.
       former: this.#former.toReversed(),
       claim: { granted: true, issuer: 'https://login.example', source: 'spec' },
@@ -212,6 +217,11 @@ export class Universe {
       ...(skew === undefined ? {} : { clockSkew: skew }),
       ...(asked === undefined ? {} : { backup: this.#read(asked) }),
     };
+  }
+
+  /** What is known to be revoked, though the keyring cannot be read. */
+  get #revoked(): RevokedKey[] {
+    return keptRevoked([...(this.#known?.revoked ?? []), ...this.#reportedRevoked]);
   }
 
   #read(secret: string): NonNullable<Observed['backup']> {
@@ -258,6 +268,7 @@ export class Universe {
   #store(transition: Transition, after: Keyring): void {
     const before = this.#beforeOf(after);
     const pending = this.#pending(after);
+    const known = this.#revoked;
     this.verifiers.giveUp(givenUp(transition, before, after, pending));
     const isOwn = after.owner.uid === this.set?.uid;
     if (isOwn) {
@@ -269,10 +280,10 @@ export class Universe {
     }
     this.verifiers.learn(after);
     const { kid } = currentKey(after);
-    const isNew = before?.keys.every((key) => key.kid !== kid) ?? true;
-    if (isNew && isUnheralded(transition)) this.#rules.force(kid);
+    const isTurn = before === undefined || currentKey(before).kid !== kid;
+    if (isTurn && isUnheralded(transition)) this.#rules.force(kid);
     this.#rules.check({
-      ...{ transition, before, after, pending },
+      ...{ transition, before, after, pending, revoked: known },
       policy: this.policy,
       isSkewed: this.clock.skew(this.policy.clockSkew) !== undefined,
       time: this.clock.read(this.now),
@@ -307,8 +318,13 @@ export class Universe {
     const reported = (name: string) => report.conditions.find(({ type }) => type === name);
     const ready = reported('Ready')?.reason;
     const ring = this.isDamaged ? undefined : this.secret;
-    checkReport(report, ring);
+    checkReport(report, ring ?? { keys: [], revoked: this.#revoked });
     checkDue(report, ring, this.policy, this.clock.read(this.now));
+    const isRevoked = new Set(
+      (report.keys ?? []).map(({ state, kid }) => state === 'revoked' && kid),
+    );
+    const sources = ring === undefined ? this.#revoked : ring.revoked;
+    this.#reportedRevoked = sources.filter(({ kid }) => isRevoked.has(kid));
     this.set = {
       ...this.set,
       reportedKids: kids,

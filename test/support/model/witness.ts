@@ -108,11 +108,14 @@ export function checkEvidence(
 }
 
 /** Status names what is in the Secret (I11), and a rotation that did not wait (I17). */
-export function checkReport({ keys = [], conditions }: Report, ring: Keyring | undefined): void {
-  const known = [...(ring?.keys ?? []), ...(ring?.revoked ?? [])].map(({ kid }) => kid);
+export function checkReport(
+  { keys = [], conditions }: Report,
+  ring: Pick<Keyring, 'keys' | 'revoked' | 'lastRotation'>,
+): void {
+  const known = [...ring.keys, ...ring.revoked].map(({ kid }) => kid);
   const stranger = keys.find(({ kid }) => !known.includes(kid));
   hold('I11', stranger === undefined, 'status names a key that is not in the Secret');
-  const trigger = ring?.lastRotation?.trigger;
+  const trigger = ring.lastRotation?.trigger;
   if (trigger !== 'Force' && trigger !== 'Compromised') return;
   const pending = conditions.find(({ type }) => type === 'RotationPending');
   const isTold = pending?.message.includes('did not wait for verifiers') === true;
