@@ -8,8 +8,8 @@ import { readUses, type Use } from './uses.ts';
 
 interface Grant {
   readonly account: string;
-  /** Of a Role: the operator's namespace alone. */
-  readonly home: boolean;
+  /** `home`: the operator's namespace; `watched`: each of `watchNamespaces`; `cluster`: everywhere. */
+  readonly reach: 'home' | 'watched' | 'cluster';
   readonly group: string;
   readonly resource: string;
   readonly verb: string;
@@ -20,13 +20,14 @@ interface Grant {
 const UNUSED: Readonly<Record<string, string>> = {};
 
 function grantsOf({ kind, metadata, rules = [] }: Rendered): readonly Grant[] {
-  const account = /^signet-(controller|issuer)$/.exec(metadata.name)?.[1];
+  const [, account, isOfSets] = /^signet-(controller|issuer)(-sets)?$/.exec(metadata.name) ?? [];
   if (account === undefined || !/^(Cluster)?Role$/.test(kind)) return [];
+  const reach = kind === 'ClusterRole' ? 'cluster' : isOfSets ? 'watched' : 'home';
   return rules.flatMap(({ apiGroups, resources, resourceNames, verbs }) =>
     apiGroups.flatMap((group) =>
       resources.flatMap((resource) =>
         verbs.map((verb) => ({
-          ...{ account, home: kind === 'Role', group, resource, verb },
+          ...{ account, reach, group, resource, verb },
           ...(resourceNames === undefined ? {} : { names: resourceNames }),
         })),
       ),
@@ -34,13 +35,20 @@ function grantsOf({ kind, metadata, rules = [] }: Rendered): readonly Grant[] {
   );
 }
 
+/** A list of one namespace shows nothing of a permission for all: that is asked of all. */
+const USED_IN: Readonly<Record<Grant['reach'], readonly Use['scope'][]>> = {
+  home: ['home'],
+  watched: ['elsewhere'],
+  cluster: ['home', 'elsewhere', 'cluster'],
+};
+
 function covers(grant: Grant, use: Use): boolean {
   return (
     grant.account === use.account &&
     grant.group === use.group &&
     grant.resource === use.resource &&
     grant.verb === use.verb &&
-    (!grant.home || use.scope === 'home') &&
+    USED_IN[grant.reach].includes(use.scope) &&
     (grant.names === undefined || (use.name !== undefined && grant.names.includes(use.name)))
   );
 }
@@ -48,14 +56,24 @@ function covers(grant: Grant, use: Use): boolean {
 function shown(of: Grant | Use): string {
   const { account, verb, group, resource } = of;
   const names = 'names' in of && of.names ? ` [${of.names.join(' ')}]` : '';
-  const place = 'home' in of ? (of.home ? ' at home' : ' everywhere') : ` (${of.scope})`;
-  return `${account}: ${verb} ${resource}${group === '' ? '' : `.${group}`}${names}${place}`;
+  const place = 'reach' in of ? of.reach : of.scope;
+  return `${account}: ${verb} ${resource}${group === '' ? '' : `.${group}`}${names} (${place})`;
 }
 
 const [folder = ''] = process.argv.slice(2);
-const grants = (await render()).flatMap(grantsOf);
+const everywhere = (await render()).flatMap(grantsOf);
+const some = (await render({ values: ['watchNamespaces={shop}'] })).flatMap(grantsOf);
+const watched = some.filter(({ reach }) => reach === 'watched');
+const grants = [...everywhere, ...watched];
 const uses = readUses(folder);
-const denied = uses.filter((use) => !grants.some((grant) => covers(grant, use))).map(shown);
+/** With `watchNamespaces` too, what is asked in the namespace of a set must be granted there. */
+const denied = uses
+  .filter(
+    (use) =>
+      !everywhere.some((grant) => covers(grant, use)) ||
+      (use.scope === 'elsewhere' && !some.some((grant) => covers(grant, use))),
+  )
+  .map(shown);
 const unused = grants
   .filter((grant) => !uses.some((use) => covers(grant, use)))
   .map(shown)
