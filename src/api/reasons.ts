@@ -25,6 +25,7 @@ export const CONDITION_REASONS = {
     'Forced',
     'RequestRefused',
     'ScheduleInvalid',
+    'ReconcileFailed',
     'InProgress',
     'Suspended',
     'ClockSkew',

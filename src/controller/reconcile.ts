@@ -3,7 +3,7 @@ import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import type { Instant } from '../keys/keyring.ts';
 import type { Kube } from '../kube/client.ts';
 import type { PassResult } from '../kube/work-queue.ts';
-import { plan } from '../rotation/plan.ts';
+import { type Plan, plan } from '../rotation/plan.ts';
 import type { Backup, Time, Transition } from '../rotation/situation.ts';
 import type { Apply } from './apply.ts';
 import { readBackup } from './backups.ts';
@@ -14,8 +14,8 @@ import { observe, type View } from './observe.ts';
 import type { Flags } from './policy.ts';
 import type { Publications } from './publish.ts';
 import type { Replicas } from './replicas.ts';
-import { report } from './report.ts';
-import type { Write } from './write.ts';
+import { report, reportFailure } from './report.ts';
+import { passesByItself, type Write } from './write.ts';
 
 interface ReconcilerOptions {
   readonly kube: Kube;
@@ -32,6 +32,15 @@ interface ReconcilerOptions {
   readonly time: () => Time;
   /** By how much, in milliseconds, our clock is off; undefined while that is within S. */
   readonly clockSkew: () => number | undefined;
+}
+
+type Look = () => View | undefined;
+
+/** A plan that asks for no write, and what it was made from. */
+interface Made {
+  readonly view: View;
+  readonly time: Time;
+  readonly made: Plan;
 }
 
 /** A set that has not settled after so many passes waits its turn again. */
@@ -63,9 +72,9 @@ export class Reconciler {
     for (let step = 0; step < MOST_STEPS; step += 1) {
       if (!caches.sees(namespace)) return {};
       const look = () => this.#look(namespace, name, backup);
-      const view = look();
-      if (view === undefined) return { recheckAt: time().now + SECOND };
-      const settled = await this.#pass(view, look);
+      const step = await this.#telling(namespace, name, () => this.#step(look));
+      if (step === 'unseen') return { recheckAt: time().now + SECOND };
+      const settled = step === 'acted' ? undefined : await this.#settle(step, look);
       if (settled !== undefined) return settled;
     }
     return { recheckAt: time().now };
@@ -76,16 +85,40 @@ export class Reconciler {
     return observe(namespace, name, { ...this.#options, clockSkew, backup });
   }
 
-  /** One pass: at most one write of each object. @returns undefined while there is more to do. */
-  async #pass(view: View, look: () => View | undefined): Promise<PassResult | undefined> {
-    const { apply, caches, time: clock, write } = this.#options;
-    const { observed, policy, set } = view;
+  /** What the plan says is done; nothing but a report is left where it says nothing. */
+  async #step(look: Look): Promise<'unseen' | 'acted' | Made> {
+    const { apply, time: clock } = this.#options;
+    const view = look();
+    if (view === undefined) return 'unseen';
+    const { set, observed, policy } = view;
     const time = clock();
     const made = plan(observed, policy, time);
-    const { intake, transition, discard, recheckAt } = made;
-    if (intake !== undefined && set !== undefined) return await apply.intake(set, intake);
-    if (transition !== undefined) return await this.#change(set, transition, look);
-    if (discard !== undefined) return await apply.discard(discard.keyring);
+    const { intake, transition, discard } = made;
+    if (intake !== undefined && set !== undefined) await apply.intake(set, intake);
+    else if (transition !== undefined) await this.#change(set, transition, look);
+    else if (discard !== undefined) await apply.discard(discard.keyring);
+    else return { view, time, made };
+    return 'acted';
+  }
+
+  /** Tells in status what a step threw and what another try alone will not mend, and throws it on. */
+  async #telling<T>(namespace: string, name: string, step: () => Promise<T>): Promise<T> {
+    const { caches, write, time } = this.#options;
+    try {
+      return await step();
+    } catch (error) {
+      const set = caches.sets.get(namespace, name);
+      if (set !== undefined && !passesByItself(error)) {
+        await reportFailure(set, error, time().stamp, { write, cache: caches.sets });
+      }
+      throw error;
+    }
+  }
+
+  /** Publishes and reports. @returns undefined while there is more to do. */
+  async #settle({ view, time, made }: Made, look: Look): Promise<PassResult | undefined> {
+    const { apply, caches, write } = this.#options;
+    const { set, policy } = view;
     const failure = await this.#publish(view);
     if (failure === 'changed') return undefined;
     const after = failure === undefined ? view : (look() ?? view);
@@ -95,14 +128,14 @@ export class Reconciler {
       if (isNew) apply.tell(set.metadata, settled.notices ?? []);
     }
     if (failure !== undefined) throw failure.error;
-    const rechecks = [recheckAt, view.lapsesAt, this.#foreignRecheck(view, time.now)];
+    const rechecks = [made.recheckAt, view.lapsesAt, this.#foreignRecheck(view, time.now)];
     return { recheckAt: earliest(...rechecks) };
   }
 
   async #change(
     set: SigningKeySet | undefined,
     transition: Transition,
-    look: () => View | undefined,
+    look: Look,
   ): Promise<undefined> {
     const { apply, replicas, caches } = this.#options;
     if (transition.kind === 'Publish') {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ReasonOf } from '../api/reasons.ts';
 import type {
   Condition,
   SigningKeySet,
@@ -22,13 +23,58 @@ interface ReportOptions {
  *
  * @returns whether it was written.
  */
-export async function report(
+export function report(
   set: SigningKeySet,
   said: Report,
   now: Instant,
+  options: ReportOptions,
+): Promise<boolean> {
+  return writeStatus(set, statusOf(set, said, now), options);
+}
+
+/**
+ * Says beside what a status says that a pass failed, and why; the next report takes it back. A set
+ * that never had keys is not Ready for that reason.
+ */
+export async function reportFailure(
+  set: SigningKeySet,
+  error: unknown,
+  now: Instant,
+  options: ReportOptions,
+): Promise<void> {
+  const { conditions: before = [], keys = [] } = set.status ?? {};
+  const why = error instanceof Error ? error.message : 'something that is no error was thrown';
+  const ready = before.find(({ type }) => type === 'Ready')?.reason;
+  const isNew = keys.length === 0 && (ready === undefined || BEFORE_KEYS.has(ready));
+  const said = [...(isNew ? [notReadyFor(why)] : []), notDone(why)];
+  const others = before.filter((condition) => said.every(({ type }) => type !== condition.type));
+  const conditions = [...said.map((each) => withTransition(each, before, now)), ...others];
+  await writeStatus(set, { ...set.status, conditions }, options);
+}
+
+function notReadyFor(why: string): ReportedCondition {
+  const message = `No keys yet: ${why}`;
+  return { type: 'Ready', status: 'False', reason: 'KeysNotCreated', message };
+}
+
+function notDone(why: string): ReportedCondition {
+  const message = `What is to be done fails, and is tried again: ${why}`;
+  return { type: 'RotationPending', status: 'True', reason: FAILED, message };
+}
+
+const FAILED: ReasonOf<'RotationPending'> = 'ReconcileFailed';
+/** Under others, a set without keys in its status had some, and that must not be forgotten. */
+const BEFORE_KEYS: ReadonlySet<string> = new Set<ReasonOf<'Ready'>>([
+  'KeysNotCreated',
+  'IssuerNotAllowed',
+  'IssuerConflict',
+]);
+
+async function writeStatus(
+  set: SigningKeySet,
+  status: SigningKeySetStatus,
   { write, cache }: ReportOptions,
 ): Promise<boolean> {
-  const status = statusOf(set, said, now);
   if (isDeepStrictEqual(status, set.status)) return false;
   const { namespace, name, uid, resourceVersion } = set.metadata;
   const body = {

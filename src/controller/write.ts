@@ -1,5 +1,5 @@
 import type { Kube } from '../kube/client.ts';
-import { ApiError } from '../kube/errors.ts';
+import { ApiError, isConflict, isTooManyRequests, isUnanswered } from '../kube/errors.ts';
 
 /** One write to the API server, JSON both ways; answers with the object as it is now. */
 export type Write = <T>(
@@ -32,4 +32,14 @@ export class StalePassError extends ApiError {
   constructor(what: string) {
     super(409, 'Conflict', `${what} changed meanwhile`);
   }
+}
+
+/** What the API server cannot do just now, or what planning anew mends: nobody has to hear of it. */
+export function passesByItself(error: unknown): boolean {
+  if (error instanceof NotLeadingError || isConflict(error)) return true;
+  return isUnanswered(error) || isTooManyRequests(error) || isUnavailable(error);
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 503 || error.status === 504);
 }

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { SET_NAME_LABEL, SET_NAMESPACE_LABEL } from '../../../src/api/constants.ts';
+import { eventually } from '../../support/eventually.ts';
+import { ES256, NAMESPACE, startWorld, type Tenant, type World } from './world.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world?.stop());
+
+const POLICIES = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies';
+const WHY = 'the security team allows no keys here';
+
+/** An admission policy of somebody else's that lets no Secret of a tenant's sets be written. */
+async function refuseKeysOf({ name }: Tenant): Promise<{ lift(): Promise<void> }> {
+  const expression = `!has(object.metadata.labels) || !('${SET_NAMESPACE_LABEL}' in object.metadata.labels)
+    || object.metadata.labels['${SET_NAMESPACE_LABEL}'] != '${name}'`;
+  const resourceRules = [
+    {
+      apiGroups: [''],
+      apiVersions: ['v1'],
+      resources: ['secrets'],
+      operations: ['CREATE', 'UPDATE'],
+    },
+  ];
+  await world.create(POLICIES, {
+    metadata: { name },
+    spec: { matchConstraints: { resourceRules }, validations: [{ expression, message: WHY }] },
+  });
+  const binding = { policyName: name, validationActions: ['Deny'] };
+  await world.create(`${POLICIES.slice(0, -'policies'.length)}policybindings`, {
+    metadata: { name },
+    spec: binding,
+  });
+  const labels = { [SET_NAMESPACE_LABEL]: name, [SET_NAME_LABEL]: 'none' };
+  const canary = { metadata: { generateName: 'canary-', labels } };
+  const path = `/api/v1/namespaces/${NAMESPACE}/secrets?dryRun=All`;
+  const isRefused = () =>
+    world.create(path, canary).then(
+      () => false,
+      () => true,
+    );
+  const lift = async () => {
+    if ((await world.find(`${POLICIES}/${name}`)) === undefined) return;
+    await world.delete(`${POLICIES}/${name}`);
+    await eventually(async () => !(await isRefused()));
+  };
+  onTestFinished(lift);
+  await eventually(isRefused);
+  return { lift };
+}
+
+describe.concurrent('what the API server refuses again and again', () => {
+  it('stands in the status of a set that gets no keys, until it gets them', async () => {
+    const tenant = await world.tenant();
+    const { lift } = await refuseKeysOf(tenant);
+    const set = await tenant.apply();
+    expect(await set.until('Ready', 'KeysNotCreated')).toContain(WHY);
+    expect(await set.until('RotationPending', 'ReconcileFailed')).toContain(WHY);
+    await lift();
+    await set.until('Ready', 'True');
+    await set.until('RotationPending', 'NoRequest');
+  });
+
+  it('stands in the status of a set that is to rotate, which goes on with the keys it has', async () => {
+    const tenant = await world.tenant();
+    const set = await tenant.applyReady(ES256);
+    const current = await set.kid('current');
+    const { lift } = await refuseKeysOf(tenant);
+    await set.annotate('rotate=now');
+    expect(await set.until('RotationPending', 'ReconcileFailed')).toContain(WHY);
+    expect((await set.condition('Ready'))?.reason).toBe('Signing');
+    const { resourceVersion } = (await set.read()).metadata;
+    const told = await set.told('ReconcileFailed', WHY);
+    await eventually(async () =>
+      expect((await set.told('ReconcileFailed', WHY)).count).toBeGreaterThan(told.count),
+    );
+    expect((await set.read()).metadata.resourceVersion).toBe(resourceVersion);
+    await lift();
+    await set.promoted(current);
+    await set.until('RotationPending', 'NoRequest');
+  });
+});
