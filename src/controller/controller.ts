@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { API_VERSION, KIND, SECOND } from '../api/constants.ts';
 import type { Kube } from '../kube/client.ts';
-import { isConflict } from '../kube/errors.ts';
+import { isConflict, isRefusal } from '../kube/errors.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { LeaderElection } from '../kube/leader-election.ts';
 import { WorkQueue } from '../kube/work-queue.ts';
@@ -137,10 +137,19 @@ export class Controller {
     });
   }
 
-  /** Why this replica is not ready yet; true once its caches are filled. */
+  /**
+   * Why this replica is not ready yet; true once its caches are filled. A pod is ready when both its
+   * containers are: where there are keys to serve, a list that the API server refuses us keeps the
+   * issuer beside us in the Service. That nobody leads is told by a metric.
+   */
   ready(): true | string {
-    const missing = unread({ ...this.#caches.named, Leases: this.#replicas.leases });
-    return missing === '' || missing;
+    const lists = { ...this.#caches.named, Leases: this.#replicas.leases };
+    const missing = unread(lists);
+    if (missing === '') return true;
+    const isRefused = Object.values(lists).every(
+      ({ isSynced, problem }) => isSynced || isRefusal(problem),
+    );
+    return (isRefused && this.#caches.keyrings.all().length > 0) || missing;
   }
 
   /** Runs until the signal aborts; then writes out its events and resolves. */

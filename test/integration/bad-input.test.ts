@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { installPermissions } from '../stack/permissions.ts';
+import { installPermissions, SERVICE_ACCOUNTS } from '../stack/permissions.ts';
 import { type Stack, type StackProcess, startStack } from '../stack/stack.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -108,6 +108,27 @@ describe('A process that starts without', () => {
       await eventually(async () => expect(await missing(program)).toBe(''));
     },
   );
+});
+
+test('A controller that starts without a permission, where there are keys, leaves its pod ready to publish them', async () => {
+  const { controller } = stack;
+  const set = { apiVersion: 'signet.dev/v1alpha1', kind: 'SigningKeySet', metadata: { name: 'a' } };
+  await stack.controlPlane.kubectl(['create', '-f', '-'], { input: JSON.stringify(set) });
+  await kubectl('wait', 'sks/a', '--for=condition=Ready', '--timeout=60s');
+  await controller.kill('SIGTERM');
+  await kubectl('delete', 'clusterrolebinding', 'signet-controller');
+  const user = `--as=system:serviceaccount:${stack.namespace}:${SERVICE_ACCOUNTS.controller}`;
+  const list = () => kubectl('auth', 'can-i', 'list', 'signingkeysets.signet.dev', '-A', user);
+  await eventually(async () => expect(list()).rejects.toThrow());
+  await controller.restart();
+  const leads = async () => {
+    const metrics = await (await fetch(controller.metricsUrl)).text();
+    return /^signet_controller_leading 1$/m.test(metrics);
+  };
+  expect(await leads()).toBe(false);
+  expect(told(controller.logFile, 0, /cannot list resource "signingkeysets"/)).not.toEqual([]);
+  await restore();
+  await eventually(async () => expect(await leads()).toBe(true));
 });
 
 describe('An issuer whose certificate', () => {
