@@ -60,9 +60,15 @@ test.each(['https://h.example/sign', 'https://h.example/%73ign', 'https://h.exam
   },
 );
 
-test('an issuer that cannot be decoded is not allowed', () => {
-  expect(claim('https://h.example/%zz')).toMatchObject({ reason: 'IssuerNotAllowed' });
-});
+test.each(['https://h.example/%zz', 'https://10.0.0.256/', 'https://a.1/'])(
+  '%s, which clients cannot read, is refused for that reason, not for what the namespace allows',
+  (asked) => {
+    expect(claim(asked)).toMatchObject({
+      reason: 'IssuerNotAllowed',
+      message: expect.stringContaining(`${asked} is no URL that clients can read`),
+    });
+  },
+);
 
 test('an issuer is free again when its holder has another one, or none', () => {
   const index = new IssuerHolders();

@@ -38,10 +38,24 @@ export function claimIssuer(claim: Claim): IssuerClaim {
   const own = `${publicUrl.replace(/\/$/, '')}/${namespace}/${name}`;
   const issuer = asked ?? own;
   const refusal =
-    (asked === undefined ? undefined : (notAllowed(asked, claim) ?? reserved(asked, own, claim))) ??
-    taken(issuer, claim);
+    (asked === undefined ? undefined : refusalOf(asked, own, claim)) ?? taken(issuer, claim);
   if (refusal !== undefined) return { granted: false, ...refusal };
   return { granted: true, issuer, source: asked === undefined ? 'default' : 'spec' };
+}
+
+function refusalOf(asked: string, own: string, claim: Claim): ReadyFault | undefined {
+  return unreadable(asked) ?? notAllowed(asked, claim) ?? reserved(asked, own, claim);
+}
+
+/** The API server takes some hosts that no client does, such as 10.0.0.256. */
+function unreadable(asked: string): ReadyFault | undefined {
+  if (placeOf(asked) !== undefined) return undefined;
+  return {
+    reason: 'IssuerNotAllowed',
+    message:
+      `${asked} is no URL that clients can read, such as https://login.example.com/: delete this ` +
+      'set, and make it again with another spec.issuer',
+  };
 }
 
 function notAllowed(asked: string, { allowed = '', namespace }: Claim): ReadyFault | undefined {

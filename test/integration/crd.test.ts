@@ -148,6 +148,16 @@ const REFUSED: readonly (readonly [spec: string, field: string, message: string]
     'issuer',
     "an issuer's path has no . or .. segment, which clients would rewrite: remove it",
   ],
+  [
+    '{issuer: "https://a.example/%2E%2e/x"}',
+    'issuer',
+    "an issuer's path has no . or .. segment, which clients would rewrite: remove it",
+  ],
+  [
+    '{issuer: "https://a.example/x/.%2e"}',
+    'issuer',
+    "an issuer's path has no . or .. segment, which clients would rewrite: remove it",
+  ],
   [`{issuer: "${LONG_URL}"}`, 'issuer', 'Too long: may not be more than 512 bytes'],
   ['{algorithm: RS257}', 'algorithm', `"RS257": supported values: ${ALGORITHMS}`],
   ['{algorithm: none}', 'algorithm', `"none": supported values: ${ALGORITHMS}`],
@@ -203,7 +213,9 @@ describe('The API server takes', () => {
     ['equal durations', '{revocation: {gracePeriod: 24h}, rotation: {every: 90m}}'],
     ['an RSA size beside another algorithm', '{algorithm: ES256, rsa: {modulusLength: 4096}}'],
     ['an issuer with port, path and capitals', '{issuer: "https://LOGIN.example:443/a/b~c/"}'],
+    ['an issuer with dots in a segment', '{issuer: "https://a.example/.x/%2ex/..."}'],
     ['an issuer with an IPv6 address', '{issuer: "http://[::1]:65535"}'],
+    ['a subject that ends in a backslash', String.raw`{certificate: {subject: 'CN=a\\'}}`],
     ['a subject with an escaped comma', String.raw`{certificate: {subject: 'CN=a b, O=X\, Inc.'}}`],
     ['a schedule with names', '{rotation: {schedule: {cron: "*/5 3-4 1,15 JAN MON-FRI"}}}'],
   ])('%s', async (_, spec) => {
