@@ -4,6 +4,7 @@ import { SECOND } from '../api/constants.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Shares } from '../telemetry/shares.ts';
 import type { Holding } from './keyrings.ts';
+import type { LineQuota } from './line-quota.ts';
 import type { Location } from './location.ts';
 import type { IssuerMetrics } from './metrics.ts';
 import type { RefusalCode } from './refusals.ts';
@@ -25,7 +26,11 @@ export interface Exchange {
   holds?: { readonly peer: string; bytes: number };
 }
 
-type Telling = Readonly<{ log: Log; metrics: Pick<IssuerMetrics, 'requests'> }>;
+type Telling = Readonly<{
+  log: Log;
+  lines: LineQuota;
+  metrics: Pick<IssuerMetrics, 'requests'>;
+}>;
 
 /** Nothing with a dot, so that a token does not pass for an id. */
 const REQUEST_ID = /^[\w-]{1,64}$/;
@@ -65,7 +70,7 @@ export function begin(
  * that went well has said what matters: a token has its audit line.
  */
 export function tell(
-  { log, metrics }: Telling,
+  { log, lines, metrics }: Telling,
   exchange: Pick<Exchange, 'request' | 'requestId' | 'route' | 'holding' | 'refused'>,
   status: number,
   milliseconds: number,
@@ -77,6 +82,7 @@ export function tell(
   );
   const level = status < 400 ? 'debug' : 'info';
   if (!log.isLevelEnabled(level)) return;
+  if (level === 'info' && !lines.take(refused ?? `${status}`)) return;
   log[level](
     {
       requestId,

@@ -192,6 +192,7 @@ export class Freshness {
       query,
       accept: METADATA_ONLY,
       signal,
+      apart: true,
       timeoutMs: Math.min(LONGEST_LIST, maxStaleness / 4),
     });
     this.#isCutOff = false;

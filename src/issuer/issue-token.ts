@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { HOUR, SECOND } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
+import type { Algorithm } from '../keys/algorithms.ts';
 import { signJwt } from '../keys/jwt.ts';
 import type { Keyring, SigningKey } from '../keys/keyring.ts';
 import { type Found, unavailable } from './locate.ts';
@@ -32,6 +33,7 @@ export interface TokenRequest {
 
 export interface IssuedToken {
   readonly token: string;
+  readonly algorithm: Algorithm;
   readonly kid: string;
   readonly jti: string;
   /** Unix seconds, as in the token. */
@@ -73,7 +75,7 @@ export async function issueToken(
       jti,
     },
   });
-  return { token, kid: key.kid, jti, issuedAt, expiresAt };
+  return { token, algorithm: key.algorithm, kid: key.kid, jti, issuedAt, expiresAt };
 }
 
 type Signer = SigningKey & Required<Pick<SigningKey, 'privateKey'>>;

@@ -7,6 +7,7 @@ import { sameSet } from './keyrings.ts';
 import { refuseAfter } from './limits.ts';
 import { type Found, lapsed, unavailable } from './locate.ts';
 import { Refusal, type RefusalCode } from './refusals.ts';
+import { sendPrivate } from './respond.ts';
 import type { Services } from './services.ts';
 
 export interface Issuing<Body> {
@@ -21,21 +22,25 @@ export interface Issuing<Body> {
   readonly receive: () => Body | Promise<Body>;
   /** Reads what is asked for. */
   readonly read: (body: Body, ring: Keyring, caller: Caller) => TokenRequest;
+  readonly answer: (issued: IssuedToken) => object;
 }
 
-/** The one way to a signature: fresh keys, a caller who may, a request that is allowed. */
+/**
+ * The one way to a signature: fresh keys, a caller who may, a request that is allowed. Answers when
+ * the turn of the event loop ends.
+ */
 export async function issue<Body>(
   services: Services,
-  { request, requestId }: Exchange,
-  { find, token, power, rejected = 'token_invalid', receive, read }: Issuing<Body>,
-): Promise<IssuedToken> {
-  const { authorizer, clock, freshness, log, metrics, rates } = services;
+  exchange: Exchange,
+  { find, token, power, rejected = 'token_invalid', receive, read, answer }: Issuing<Body>,
+): Promise<void> {
+  const { authorizer, clock, freshness, rates } = services;
   const before = find();
   freshness.require(before);
   signer(before);
   try {
     const caller = await authorizer.authorize(token, power, before.set.ring, () =>
-      refuseAfter(rates.peer.take(peerOf(request.socket.remoteAddress))),
+      refuseAfter(rates.peer.take(peerOf(exchange.request.socket.remoteAddress))),
     );
     refuseAfter(rates.caller.take(caller.username));
     const body = await receive();
@@ -45,12 +50,11 @@ export async function issue<Body>(
     if (!sameSet(before, found)) throw unavailable();
     const { ring } = found.set;
     const asked = read(body, ring, caller);
-    const { algorithm } = signer(found);
     const issued = await issueToken(found, asked, clock());
-    stillStands(services, find(), issued);
-    audit(log, requestId, ring, caller, asked, issued);
-    metrics.tokens.inc({ algorithm, result: 'signed' });
-    return issued;
+    sendPrivate(services, exchange, answer(issued), () => {
+      stillStands(services, find(), issued);
+      record(services, exchange, ring, caller, asked, issued);
+    });
   } catch (error) {
     throw isRejection(error) ? new Refusal(rejected, error.message) : error;
   }
@@ -71,15 +75,16 @@ function isRejection(error: unknown): error is Refusal {
   return error instanceof Refusal && error.code === 'token_invalid';
 }
 
-/** One line for each token: who, for which set, with which key, for whom, until when. */
-function audit(
-  log: Services['log'],
-  requestId: string,
+/** Counts, and one line for each token: who, for which set, with which key, for whom, until when. */
+function record(
+  { log, metrics }: Services,
+  { requestId }: Exchange,
   ring: Keyring,
   caller: Caller,
   { type, audience }: TokenRequest,
-  { kid, jti, expiresAt }: IssuedToken,
+  { algorithm, kid, jti, expiresAt }: IssuedToken,
 ): void {
+  metrics.tokens.inc({ algorithm, result: 'signed' });
   const who = { caller: caller.username, callerUid: caller.uid };
   const what = { type, kid, jti, aud: audience, exp: expiresAt };
   const set = setName(ring.owner);

@@ -12,6 +12,7 @@ import { Freshness } from './freshness.ts';
 import { type KeySecret, type RawKeySecret, readKeySecret } from './key-secret.ts';
 import { Keyrings, type Stamp } from './keyrings.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
+import { LineQuota } from './line-quota.ts';
 import { type ListenerOptions, openListeners } from './listeners.ts';
 import { ISSUER_METRICS } from './metrics.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -132,6 +133,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     plainCredentials: options.listeners.plain.credentials ?? false,
     clock,
     log,
+    lines: new LineQuota(log),
     metrics,
   });
   const listeners = await openListeners(app, options.listeners, {

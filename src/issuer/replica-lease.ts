@@ -236,7 +236,11 @@ export class ReplicaLease {
   async #call(method: string, path: string, body?: object): Promise<Lease> {
     const { kube } = this.#options;
     const signal = this.#stopped;
-    const patience = { timeoutMs: TIMEOUT, ...(signal === undefined ? {} : { signal }) };
+    const patience = {
+      apart: true,
+      timeoutMs: TIMEOUT,
+      ...(signal === undefined ? {} : { signal }),
+    };
     const answer = await kube.request(method, path, { body, ...patience });
     return answer.body as Lease;
   }

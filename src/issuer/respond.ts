@@ -51,10 +51,25 @@ const PRIVATE: Headers = [
   ...['Content-Type', 'application/json; charset=utf-8'],
 ];
 
-/** Answers with something that only the caller may see. */
-export function sendPrivate(exchange: Exchange, body: object): void {
+/**
+ * Answers with something that only the caller may see.
+ * @param before - called right before it leaves; what it throws is answered instead.
+ */
+export function sendPrivate(
+  services: Pick<Services, 'log' | 'lines' | 'metrics'>,
+  exchange: Exchange,
+  body: object,
+  before: () => void,
+): void {
   const text = JSON.stringify(body);
-  atEndOfTurn(() => answer(exchange, 200, PRIVATE, text));
+  atEndOfTurn(() => {
+    try {
+      before();
+      answer(exchange, 200, PRIVATE, text);
+    } catch (error) {
+      refuse(services, exchange, error);
+    }
+  });
 }
 
 /** Refused in the middle of a body, of which the rest is not read. */
@@ -65,7 +80,7 @@ const TOKEN_ROUTES: ReadonlySet<string> = new Set(['sign', 'token']);
 
 /** Turns whatever was thrown into the error body of the route's standard, and counts it. */
 export function refuse(
-  { log, metrics }: Pick<Services, 'log' | 'metrics'>,
+  { log, lines, metrics }: Pick<Services, 'log' | 'lines' | 'metrics'>,
   exchange: Exchange,
   error: unknown,
 ): void {
@@ -77,7 +92,7 @@ export function refuse(
     metrics.tokens.inc({ algorithm, result: refusal.code });
   }
   const err = refusal.cause;
-  if (err !== undefined) {
+  if (err !== undefined && lines.take(`why ${refusal.code}`)) {
     log.error({ requestId: exchange.requestId, code: refusal.code, err }, refusal.message);
   }
   const { request, response } = exchange;

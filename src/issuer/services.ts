@@ -4,6 +4,7 @@ import type { Authorizer } from './authorize.ts';
 import type { Exchange } from './exchange.ts';
 import type { Freshness } from './freshness.ts';
 import type { Keyrings } from './keyrings.ts';
+import type { LineQuota } from './line-quota.ts';
 import type { IssuerMetrics } from './metrics.ts';
 import type { RateLimit } from './rate-limit.ts';
 
@@ -23,6 +24,8 @@ export interface Services {
   readonly plainCredentials: boolean;
   readonly clock: () => number;
   readonly log: Log;
+  /** Of what anybody may have written. */
+  readonly lines: LineQuota;
   readonly metrics: IssuerMetrics;
 }
 

@@ -11,7 +11,6 @@ import { isObject, type Json, type JsonObject, parseJson } from './json.ts';
 import { locate } from './locate.ts';
 import { Refusal } from './refusals.ts';
 import { remember } from './remember.ts';
-import { sendPrivate } from './respond.ts';
 import type { Endpoint } from './services.ts';
 
 const MEMBERS: ReadonlySet<string> = new Set(['claims', 'lifetime', 'audience', 'type']);
@@ -40,16 +39,17 @@ export const signEndpoint: Endpoint = (services) => async (exchange) => {
   find();
   const token = bearerToken(exchange.request);
   checkBody(exchange.request, 'application/json');
-  const issued = await issue(services, exchange, {
+  await issue(services, exchange, {
     find,
     token,
     power: 'claims',
     // Not before it is known who sends it: what strangers send takes no memory.
     receive: () => readBody(services, exchange),
     read: (body, ring, caller) => readSignRequest(parseJson(body), ring, caller),
+    answer: ({ token: signed, kid, expiresAt }) => {
+      return { token: signed, kid, expiresAt: dateTime(expiresAt) };
+    },
   });
-  const { token: signed, kid, expiresAt } = issued;
-  sendPrivate(exchange, { token: signed, kid, expiresAt: dateTime(expiresAt) });
 };
 
 /** RFC 3339, of Unix seconds; tokens of one second end together. */

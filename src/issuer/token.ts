@@ -7,7 +7,6 @@ import { issue } from './issue.ts';
 import type { TokenRequest } from './issue-token.ts';
 import { locate } from './locate.ts';
 import { Refusal } from './refusals.ts';
-import { sendPrivate } from './respond.ts';
 import type { Endpoint } from './services.ts';
 
 /** `POST /oauth/token`: an access token about the caller itself (RFC 9068). */
@@ -16,19 +15,19 @@ export const tokenEndpoint: Endpoint = (services) => async (exchange) => {
   find();
   const form = await readForm(services, exchange);
   const grant = chooseGrant(form);
-  const issued = await issue(services, exchange, {
+  await issue(services, exchange, {
     find,
     token: grant.credential(form),
     power: 'token',
     rejected: grant.rejected,
     receive: () => form,
     read: readTokenRequest,
-  });
-  sendPrivate(exchange, {
-    access_token: issued.token,
-    ...grant.extra(form),
-    token_type: 'Bearer',
-    expires_in: issued.expiresAt - issued.issuedAt,
+    answer: ({ token, issuedAt, expiresAt }) => ({
+      access_token: token,
+      ...grant.extra(form),
+      token_type: 'Bearer',
+      expires_in: expiresAt - issuedAt,
+    }),
   });
 };
 

@@ -10,6 +10,8 @@ import { accountsIn } from './accounts.ts';
 
 /** R, in seconds. */
 const R = 2;
+/** So many signatures at once take longer than it takes to stop who makes them. */
+const QUEUE = 64;
 
 let stack: Stack;
 let canaries: StackCanaries;
@@ -21,7 +23,8 @@ beforeAll(async () => {
   stack = await startStack({ maxStaleness: `${R}s` });
   namespace = await makeNamespace(stack.controlPlane);
   const metadata = { name: 'login', namespace };
-  await create({ apiVersion: 'signet.dev/v1alpha1', kind: 'SigningKeySet', metadata });
+  const spec = { rsa: { modulusLength: 3072 } };
+  await create({ apiVersion: 'signet.dev/v1alpha1', kind: 'SigningKeySet', metadata, spec });
   await create(accountsIn(namespace));
   await kubectl(['wait', 'sks/login', '--for=condition=Ready', '--timeout=60s']);
   canaries = new StackCanaries(stack);
@@ -77,6 +80,27 @@ it('an issuer that slept through a revocation signs nothing with the key it reme
   const current = await kidsThat('current');
   for (const answer of answers) expect(['replica_lapsed', current]).toContain(answer);
   await eventually(async () => expect(await sign()).toBe(current));
+});
+
+it('signatures that wait their turn while an issuer sleeps through a revocation go to nobody', async () => {
+  const compromised = await kidsThat('current');
+  // Their connections are open, and their signatures queue.
+  await Promise.all(Array.from({ length: QUEUE }, sign));
+  let isAsleep = false;
+  const asked = Array.from({ length: QUEUE }, async () => {
+    const answer = await sign();
+    return { answer, isLate: isAsleep };
+  });
+  await Promise.race(asked);
+  stack.issuer.pause();
+  await kubectl(['annotate', 'signingkeyset', 'login', 'rotate=compromised']);
+  await eventually(async () => expect(await kidsThat('current')).not.toBe(compromised));
+  await delay(R * SECOND + 500);
+  isAsleep = true;
+  stack.issuer.resume();
+  const late = (await Promise.all(asked)).filter(({ isLate }) => isLate);
+  expect(late).not.toEqual([]);
+  expect(late.map(({ answer }) => answer)).not.toContain(compromised);
 });
 
 it('neither process shows a private key, of today or revoked, in log, metrics or objects', async () => {

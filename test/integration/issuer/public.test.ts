@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aKeyring } from '../../support/keyrings.ts';
 import { startWorld, type World } from './world.ts';
@@ -54,4 +55,27 @@ describe('the issuer answers', () => {
     const body = await response.text();
     if (method !== 'HEAD') expect(JSON.parse(body)).toMatchObject({ code });
   });
+});
+
+it('counts the time of a JWKS to where it is written, with what the event loop does meanwhile', async () => {
+  const took = async () => {
+    const metrics = await world.registry.metrics();
+    const sum = /duration_seconds_sum\{route="jwks",status="2xx"\} (\S+)/.exec(metrics)?.[1];
+    return Number(sum ?? 0);
+  };
+  const before = await took();
+  // Runs after the request was taken, and before anything that was put off to the end of the turn.
+  const busy = () =>
+    process.nextTick(() => {
+      const until = performance.now() + 100;
+      while (performance.now() < until);
+    });
+  subscribe('http.server.request.start', busy);
+  try {
+    const path = `/${world.tenant}/login/.well-known/jwks.json`;
+    expect((await world.fetch(path)).status).toBe(200);
+  } finally {
+    unsubscribe('http.server.request.start', busy);
+  }
+  expect((await took()) - before).toBeGreaterThan(0.09);
 });

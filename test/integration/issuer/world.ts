@@ -134,7 +134,7 @@ export class World implements AsyncDisposable {
 
   /** A set as the controller would have stored it, once the issuer serves it. */
   async store(ring: Keyring): Promise<Keyring> {
-    this.#remember(ring);
+    this.#learn(ring);
     await this.#admin.request('POST', this.secretPath(), { body: this.#secret(ring) });
     await eventually(() => this.heard('Loaded a keyring.', secretName(ring.owner.uid)));
     return ring;
@@ -142,7 +142,7 @@ export class World implements AsyncDisposable {
 
   /** Replaces what the Secret of a ring holds; `damage` replaces single entries. */
   async replace(ring: Keyring, damage: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.#remember(ring);
+    this.#learn(ring);
     const secret = this.#secret(ring);
     const stringData = { ...secret.stringData, ...damage };
     await this.#admin.request('PUT', this.secretPath(ring), { body: { ...secret, stringData } });
@@ -247,6 +247,11 @@ export class World implements AsyncDisposable {
     return this.lines.some((line) => line.msg === message && line.secret === secret);
   }
 
+  /** Remembers an answer that came another way than by `fetch`. */
+  remember(answer: string): void {
+    this.#said.push(answer);
+  }
+
   /** What of the keys and tokens of this world stands in a reply or a log line. */
   leaks(): string[] {
     const all = [...this.#said, ...this.lines.map((line) => JSON.stringify(line))].join('\n');
@@ -296,7 +301,7 @@ export class World implements AsyncDisposable {
     this.lines.push(JSON.parse(line));
   }
 
-  #remember(ring: Keyring): void {
+  #learn(ring: Keyring): void {
     for (const { privateKey } of ring.keys) {
       if (privateKey === undefined) continue;
       for (const canary of canariesIn(privateKey.exportPem())) this.#canaries.add(canary);
