@@ -3,6 +3,11 @@ import { NoClusterError, type Site } from './site.ts';
 import { TENANT } from './workloads.ts';
 
 const NAMESPACES = [OPERATOR, TENANT].map((name) => `namespace/${name}`);
+/** The second is that of docs/install.md. */
+const RELEASES = [
+  [RELEASE, OPERATOR],
+  ['second', 'second-system'],
+] as const;
 const CRD = 'crd/signingkeysets.signet.dev';
 const CLUSTER_SCOPED =
   'clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding';
@@ -16,7 +21,7 @@ export async function clearAway(site: Site): Promise<void> {
   const found = await names(site, NAMESPACES);
   const ours = await names(site, ['namespaces', '-l', MADE_BY_E2E]);
   const isOurs = found.length > 0 && found.every((each) => ours.includes(each));
-  if (isOurs) await remove(site, found);
+  if (isOurs) await remove(site, ours);
   const left = await names(site, [...NAMESPACES, CRD]);
   if (left.length === 0) return;
   const [namespaces, apis] = [left.filter((each) => each !== CRD), left.includes(CRD)];
@@ -35,9 +40,12 @@ async function names({ kubectl }: Site, what: readonly string[]): Promise<readon
 
 async function remove(site: Site, namespaces: readonly string[]): Promise<void> {
   console.log(`Removing what a run that failed has left: ${namespaces.join(' ')}`);
-  await site.helm(['uninstall', RELEASE, '-n', OPERATOR, '--ignore-not-found', '--wait']);
+  for (const [release, namespace] of RELEASES) {
+    await site.helm(['uninstall', release, '-n', namespace, '--ignore-not-found', '--wait']);
+  }
   // Where the record of the release is gone, Helm leaves these.
-  const label = `app.kubernetes.io/part-of=signet,app.kubernetes.io/instance=${RELEASE}`;
+  const releases = RELEASES.map(([release]) => release).join(', ');
+  const label = `app.kubernetes.io/part-of=signet,app.kubernetes.io/instance in (${releases})`;
   await site.kubectl(['delete', CLUSTER_SCOPED, '-l', label]);
   if (namespaces.includes(`namespace/${OPERATOR}`)) {
     await site.kubectl(['delete', 'crd', '-l', label]);

@@ -1,7 +1,7 @@
 /** Where the e2e runs: a cluster that somebody gave, or one of kind that is deleted afterwards. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { findClients, type InvokeOptions, invoke, type Output } from '../controlplane/clients.ts';
 import { temporaryDirectory } from '../controlplane/supervise.ts';
@@ -11,6 +11,8 @@ const ROOT = join(import.meta.dirname, '..', '..');
 export interface Site {
   kubectl(args: readonly string[], options?: InvokeOptions): Promise<Output>;
   helm(args: readonly string[], options?: InvokeOptions): Promise<Output>;
+  /** Runs a script of bash with kubectl and helm for this cluster; it ends with the first failure. */
+  shell(script: string, cwd: string): Promise<Output>;
   /** Builds `context` under this tag and brings it to the nodes. */
   image(tag: string, context: string): Promise<void>;
   /** In bytes, of an image that Docker has. */
@@ -90,6 +92,11 @@ async function site(
   return {
     kubectl: (args, options) => invoke(clients.kubectl, args, env, options),
     helm: (args, options) => invoke(clients.helm, args, env, options),
+    shell(script, cwd) {
+      const path = [...new Set(Object.values(clients).map(dirname))].join(':');
+      const within = { ...env, PATH: `${path}:${process.env['PATH']}` };
+      return invoke('bash', ['-euo', 'pipefail', '-c', script], within, { cwd });
+    },
     async image(tag, context) {
       await run('docker', ['build', ...words(buildArgs), '-t', tag, context]);
       built.push(tag);

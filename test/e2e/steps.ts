@@ -10,6 +10,7 @@ import {
 } from './install.ts';
 import { applySet, getToken, resume, revoke, rotate } from './keys.ts';
 import type { Life } from './life.ts';
+import { typeThePages } from './pages.ts';
 import { issuerMay, peopleMay } from './permissions.ts';
 
 export interface Step {
@@ -56,4 +57,5 @@ export const STEPS: readonly Step[] = [
   { name: 'a set that was deleted and made again goes on with its keys', run: resume },
   { name: 'helm uninstall keeps sets and keys, and install goes on with them', run: installAgain },
   { name: 'what the notes say removes all of it', run: uninstall },
+  { name: 'each command of docs/install.md, rbac.md and upgrade.md works', run: typeThePages },
 ];
