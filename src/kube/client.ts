@@ -17,6 +17,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Default 10 s. */
   readonly timeoutMs?: number;
+  /** Over connections of its own, for what must not wait behind a flood of other calls. */
+  readonly apart?: boolean;
 }
 
 export interface KubeAnswer {
@@ -76,13 +78,14 @@ export class Kube {
    * @throws ApiError
    */
   async request(method: string, path: string, options: CallOptions = {}): Promise<KubeAnswer> {
-    const { body, contentType = defaultContentType(method), accept, signal, timeoutMs } = options;
+    const { body, contentType = defaultContentType(method), accept, ...sending } = options;
     const askedAt = performance.now();
     const { text, headers } = await this.#transport.call({
       method,
       url: this.#url(path, options.query),
-      signal,
-      timeoutMs,
+      signal: sending.signal,
+      timeoutMs: sending.timeoutMs,
+      apart: sending.apart,
       headers: {
         ...(accept !== undefined && { accept }),
         ...(body !== undefined && { 'content-type': contentType }),

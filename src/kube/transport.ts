@@ -12,6 +12,8 @@ export interface Outgoing {
   readonly signal?: AbortSignal | undefined;
   /** Until the whole answer is read, or, for a stream, until the next piece of it. */
   readonly timeoutMs?: number | undefined;
+  /** Whether a call goes over connections that others do not use. */
+  readonly apart?: boolean | undefined;
 }
 
 export interface Answer {
@@ -23,6 +25,8 @@ export interface Answer {
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** For calls. A watch has a connection of its own: there are as many as namespaces are watched. */
 const MAX_CONNECTIONS = 32;
+/** For calls that are kept apart. */
+const MAX_APART = 4;
 /** An idle connection may have died in silence: better a new one. */
 const IDLE_MS = 60_000;
 
@@ -30,11 +34,12 @@ const IDLE_MS = 60_000;
 interface Pools {
   readonly tls: object;
   readonly calls: Agent;
+  readonly apart: Agent;
   /** Without a limit: a call that queued behind watches would never have its turn. */
   readonly watches: Agent;
 }
 
-type Use = 'calls' | 'watches';
+type Use = 'calls' | 'apart' | 'watches';
 
 /**
  * HTTPS to the API server over kept connections. HTTP/1.1 on purpose: over HTTP/2 one
@@ -55,7 +60,11 @@ export class Transport {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = outgoing;
     using deadline = new Deadline(timeoutMs, signal);
     try {
-      const response = await this.#send('calls', outgoing, deadline.signal);
+      const response = await this.#send(
+        outgoing.apart === true ? 'apart' : 'calls',
+        outgoing,
+        deadline.signal,
+      );
       const { headers, statusCode: status = 0 } = response;
       return { status, headers, text: await text(response) };
     } catch (error) {
@@ -88,6 +97,7 @@ export class Transport {
 
   close(): void {
     this.#pools?.calls.destroy();
+    this.#pools?.apart.destroy();
     this.#pools?.watches.destroy();
   }
 
@@ -138,6 +148,7 @@ export class Transport {
       this.#pools = {
         tls,
         calls: new Agent({ ...kept, maxSockets: MAX_CONNECTIONS }),
+        apart: new Agent({ ...kept, maxSockets: MAX_APART }),
         watches: new Agent(kept),
       };
     }
