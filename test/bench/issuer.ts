@@ -1,9 +1,8 @@
 /** `npm run bench:issuer`: the issuer beside OpenSSL, and beside a server that does nothing but sign. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, type Kube } from '../../src/kube/client.ts';
+import { buildBundle } from '../stack/bundle.ts';
 import { type Stack, type StackProcess, startStack } from '../stack/stack.ts';
 import { eventually } from '../support/eventually.ts';
 import { machine } from './figures.ts';
@@ -23,8 +22,6 @@ import { signatureAlone } from './issuer-signature.ts';
 import { type BenchSet, createSets, type Sets, signOnce, storeSecrets } from './issuer-world.ts';
 import { residentMegabytes } from './usage.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
-const BUNDLE = join(ROOT, 'dist', 'main.mjs');
 const CONNECTIONS = 32;
 /** Enough of them that hardly one is busy when its next request comes. */
 const CONNECTIONS_AT_HALF = 64;
@@ -162,14 +159,6 @@ async function crowd(
   return { memory: residentMegabytes(pid) };
 }
 
-/** Memory depends on them. */
-function nodeOptionsOfImage(): string {
-  const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
-  const [, flags] = /\bNODE_OPTIONS="([^"]+)"/.exec(dockerfile) ?? [];
-  if (flags === undefined) throw new Error('the Dockerfile sets no NODE_OPTIONS="…"');
-  return flags;
-}
-
 function say(what: string): void {
   console.log(`… ${what}`);
 }
@@ -181,14 +170,15 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 requireWrk();
 console.log(`${machine()}, ${opensslVersion()}; the load comes from the same cores`);
-await import('../../build.ts');
-process.env['NODE_OPTIONS'] = nodeOptionsOfImage();
+const { main, env } = await buildBundle();
+// Of the bare servers too.
+Object.assign(process.env, env);
 // R and S as they are by default: short ones make the issuer ask more often.
 const stack = await startStack({
   tls: false,
   clockSkew: '5m',
   maxStaleness: '1h',
-  main: BUNDLE,
+  main,
 });
 const { kubeconfig } = stack.controlPlane;
 const kube = await connect({ kubeconfig, userAgent: 'signet-bench' });

@@ -1,9 +1,8 @@
 /** `npm run bench:rotate`: what a rotation costs, and what 100 sets cost while nothing happens. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, type Kube } from '../../src/kube/client.ts';
+import { buildBundle } from '../stack/bundle.ts';
 import { type Stack, type StackProcess, startStack } from '../stack/stack.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -20,8 +19,6 @@ import { revokePrevious, rotateAll } from './rotations.ts';
 import { cpuMilliseconds, residentMegabytes } from './usage.ts';
 import { sum, untilQuiet, writesSince } from './writes.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
-const BUNDLE = join(ROOT, 'dist', 'main.mjs');
 const PARALLEL = 8;
 const STARTS = 5;
 
@@ -223,14 +220,6 @@ function pidOf({ name, pid }: StackProcess): number {
   return pid;
 }
 
-/** Memory depends on them. */
-function nodeOptionsOfImage(): string {
-  const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
-  const [, flags] = /\bNODE_OPTIONS="([^"]+)"/.exec(dockerfile) ?? [];
-  if (flags === undefined) throw new Error('the Dockerfile sets no NODE_OPTIONS="…"');
-  return flags;
-}
-
 function say(what: string): void {
   console.log(`… ${what}`);
 }
@@ -241,15 +230,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 console.log(machine());
-if (!options.source) {
-  await import('../../build.ts');
-  process.env['NODE_OPTIONS'] = nodeOptionsOfImage();
-}
+const bundle = options.source ? undefined : await buildBundle();
+Object.assign(process.env, bundle?.env);
 // R and S as they are by default: short ones make the issuer ask more often.
 const stack = await startStack({
   clockSkew: '5m',
   maxStaleness: '1h',
-  ...(options.source ? {} : { main: BUNDLE }),
+  ...(bundle !== undefined && { main: bundle.main }),
 });
 const { kubeconfig } = stack.controlPlane;
 const kube = await connect({ kubeconfig, userAgent: 'signet-bench' });

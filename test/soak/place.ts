@@ -1,9 +1,10 @@
-/** Two controllers and two issuers on a control plane, each with a network that may be broken. */
+/** Two controllers and two issuers, run as the image runs them, on a control plane, each with a network that may be broken. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
 import { type FaultyNetwork, startProxy } from '../integration/kube/proxy.ts';
+import { buildBundle } from '../stack/bundle.ts';
 import { type Replica, type Stack, type StackProcess, startStack } from '../stack/stack.ts';
 import { type ApiProxy, startApiProxy } from '../support/api-proxy.ts';
 
@@ -28,25 +29,28 @@ export interface Place extends AsyncDisposable {
 }
 
 export async function startPlace(): Promise<Place> {
+  const { main, env } = await buildBundle();
   const plane = await startControlPlane({ apiserverArgs: SMALL_LOGS });
   const proxy = await startApiProxy(plane);
   const network = await startProxy(plane.server);
   const dir = mkdtempSync(join(tmpdir(), 'signet-soak-'));
   const moveClock: Place['moveClock'] = (of, by) => writeFileSync(join(dir, of), `${by}`);
   const movable = (of: 'controller' | 'issuer') => ({
-    NODE_OPTIONS: `--import=${MOVED_CLOCK}`,
+    ...env,
+    NODE_OPTIONS: `${env.NODE_OPTIONS} --import=${MOVED_CLOCK}`,
     MOVED_CLOCK: join(dir, of),
   });
   moveClock('controller', 0);
   moveClock('issuer', 0);
   const stack = await startStack({
     controlPlane: plane,
+    main,
     maxStaleness: `${R}s`,
     clockSkew: `${S}s`,
     servers: { controller: proxy.url },
-    env: { controller: movable('controller') },
+    env: { controller: movable('controller'), issuer: env },
   });
-  const direct = { server: plane.server };
+  const direct = { server: plane.server, env };
   const secondController = await stack.secondController('second-controller', direct);
   const server = `https://127.0.0.1:${network.port}`;
   const around = { server, env: movable('issuer') };

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { SECOND } from '../../src/api/constants.ts';
+import { PENDING_ANNOTATION, SECOND } from '../../src/api/constants.ts';
 import { paths } from '../../src/controller/objects.ts';
 import type { Kube } from '../../src/kube/client.ts';
 import { ApiError } from '../../src/kube/errors.ts';
@@ -36,11 +36,24 @@ const PAUSE = { least: 2 * SECOND, most: 10 * SECOND };
 const UNTIL_ALL_KNOW = 5 * SECOND;
 /** A request that was lost with its set is asked for again. */
 const PATIENCE = 60 * SECOND;
+/** Clocks differ by as much, and status holds whole seconds, in milliseconds. */
+const ABOUT = 3 * SECOND;
+/** What a set carries while a request of it is not carried out. */
+const WAITING = [...new Set(REQUESTS.map(({ annotation }) => annotation)), PENDING_ANNOTATION];
 
 /** A request that takes keys away, until it is known when they were gone everywhere. */
 interface Revocation {
   readonly kids: readonly string[];
   readonly askedAt: number;
+}
+
+/** One that was carried out. */
+interface Revoked {
+  readonly kid: string;
+  /** From then on its tokens may be refused, Unix ms. */
+  readonly from: number;
+  /** From then on they have to be, Unix ms. */
+  readonly everywhere: number;
 }
 
 interface Progress {
@@ -58,7 +71,7 @@ export class Rotations {
   readonly #ledger: Ledger;
   readonly #random: Random;
   readonly #progress = new Map<string, Progress>();
-  readonly #revoked: (Revocation & { readonly everywhere: number })[] = [];
+  readonly #revoked: Revoked[] = [];
   #asking = true;
   #lastOutage = 0;
 
@@ -77,9 +90,8 @@ export class Rotations {
   outage(at: number): void {
     this.#lastOutage = at;
     // What has just been revoked may not have reached them either.
-    for (const { kids, askedAt, everywhere } of this.#revoked) {
-      if (everywhere < Date.now()) continue;
-      for (const kid of kids) this.#ledger.revoked(kid, askedAt, Number.POSITIVE_INFINITY);
+    for (const { kid, from, everywhere } of this.#revoked) {
+      if (everywhere >= Date.now()) this.#ledger.revoked(kid, from, Number.POSITIVE_INFINITY);
     }
     this.#revoked.length = 0;
   }
@@ -111,7 +123,10 @@ export class Rotations {
     if (progress.revocation !== undefined) this.#account(set, progress, progress.revocation);
     const pending = set.status?.conditions?.find(({ type }) => type === 'RotationPending');
     const isFree = pending?.status === 'False' || Date.now() > progress.nextAt + PATIENCE;
-    if (this.#asking && isFree && Date.now() >= progress.nextAt) await this.#ask(set, progress);
+    // One revocation after the other: of each it is seen what came of it.
+    const isSettled = progress.revocation === undefined;
+    const isTime = Date.now() >= progress.nextAt;
+    if (this.#asking && isFree && isSettled && isTime) await this.#ask(set, progress);
   }
 
   #progressOf({ metadata, status }: FleetSet): Progress {
@@ -151,16 +166,34 @@ export class Rotations {
     return ROTATE;
   }
 
-  /** Once the set says since when they are gone everywhere, none of them may verify any more. */
-  #account({ status }: FleetSet, progress: Progress, { kids, askedAt }: Revocation): void {
-    const keys = (status?.keys ?? []).filter(({ kid }) => kids.includes(kid));
-    const gone = keys.map(({ revokedEverywhereAt }) => Date.parse(revokedEverywhereAt ?? ''));
-    const everywhere = Math.max(...gone) + UNTIL_ALL_KNOW;
-    if (keys.length > 0 && !Number.isFinite(everywhere)) return;
+  /**
+   * Once the set says since when its keys are gone everywhere, none of them may verify any more. Those
+   * that it still has when no request waits any more are promised as before: it was refused, or lost.
+   */
+  #account(set: FleetSet, progress: Progress, { kids, askedAt }: Revocation): void {
+    const keys = (set.status?.keys ?? []).filter(({ kid }) => kids.includes(kid));
+    const taken = keys.filter(({ state }) => state === 'revoked');
+    const isLost = Date.now() > askedAt + PATIENCE && !isWaiting(set);
+    const isGone = taken.every(({ revokedEverywhereAt }) => revokedEverywhereAt !== undefined);
+    if (!(isGone && (isLost || taken.length === keys.length))) return;
     progress.revocation = undefined;
-    // Those that are listed no more went together with the others, or long ago.
-    if (keys.length === 0 || this.#lastOutage > askedAt) return;
-    for (const kid of kids) this.#ledger.revoked(kid, askedAt, everywhere);
-    this.#revoked.push({ kids, askedAt, everywhere });
+    const kept = keys.filter(({ state }) => state !== 'revoked').map(({ kid }) => kid);
+    for (const kid of kept) this.#ledger.pardoned(kid);
+    if (taken.length === 0) return;
+    const from = Math.min(...taken.map(({ revokedAt = '' }) => Date.parse(revokedAt))) - ABOUT;
+    const gone = taken.map(({ revokedEverywhereAt = '' }) => Date.parse(revokedEverywhereAt));
+    // Where gateways saw nothing, nobody can say when they had to know.
+    const isSeen = this.#lastOutage <= askedAt;
+    const everywhere = isSeen ? Math.max(...gone) + UNTIL_ALL_KNOW : Number.POSITIVE_INFINITY;
+    // Those that are listed no more went together with the others.
+    for (const kid of kids.filter((kid) => !kept.includes(kid))) {
+      this.#ledger.revoked(kid, from, everywhere);
+      if (isSeen) this.#revoked.push({ kid, from, everywhere });
+    }
   }
+}
+
+/** Whether a request is on its way; with a set that is gone its requests are gone too. */
+function isWaiting({ metadata }: FleetSet): boolean {
+  return WAITING.some((annotation) => metadata.annotations?.[annotation] !== undefined);
 }

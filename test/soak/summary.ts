@@ -27,6 +27,7 @@ export function summarize(outcome: Outcome): { lines: string[]; broken: string[]
   const total = [...faults.values()].reduce((sum, count) => sum + count, 0);
   const zero: Readonly<Record<string, number>> = {
     'wrongly refused': refused.length,
+    'refused, and too many to judge': ledger.unjudged(tally),
     'wrongly accepted after revocation': accepted.length,
     'sets that did not come to rest, and other failures': outcome.failures.length,
     'writes in 30 s of rest, Leases apart': outcome.writesAtRest,
@@ -41,7 +42,7 @@ export function summarize(outcome: Outcome): { lines: string[]; broken: string[]
     'of these in the last second of a token': tally.verifiedLate,
     ...zero,
     'tokens refused after a revocation or a forced rotation, as they may be':
-      tally.refusals - refused.length,
+      tally.refused.length - refused.length,
     faults: total,
   };
   const lines = [

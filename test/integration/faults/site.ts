@@ -157,6 +157,7 @@ export class Site extends Admin {
     const seen = await this.traffic.tally();
     const refused = this.ledger.wronglyRefused(seen);
     expect(refused, `${refused.length} tokens wrongly refused`).toEqual([]);
+    expect(this.ledger.unjudged(seen), 'refused tokens that nobody judged').toBe(0);
     const accepted = this.ledger.wronglyAccepted(seen);
     expect(accepted, `${accepted.length} revoked keys wrongly accepted`).toEqual([]);
     return seen;

@@ -14,11 +14,16 @@ export class Ledger {
   /**
    * A key was revoked by request.
    *
-   * @param from - when it was asked for, Unix ms: from then on its tokens may be refused.
+   * @param from - Unix ms: from then on its tokens may be refused.
    * @param everywhere - from then on they have to be.
    */
   revoked(kid: string, from: number, everywhere: number): void {
     this.#revoked.set(kid, { from, everywhere });
+  }
+
+  /** The request that was to revoke a key was refused, or lost: no refusal of its tokens is excused. */
+  pardoned(kid: string): void {
+    this.#revoked.delete(kid);
   }
 
   /** A key signs that verifiers have not seen: until then they may refuse its tokens. */
@@ -33,6 +38,11 @@ export class Ledger {
       const isPromised = at - keysOf <= this.#propagationDelay;
       return isPromised && at < from && at >= (this.#forced.get(kid) ?? 0);
     });
+  }
+
+  /** How many refusals nobody can judge any more, because there were too many to keep. */
+  unjudged({ refused, refusals }: Pick<Tally, 'refused' | 'refusals'>): number {
+    return refusals - refused.length;
   }
 
   /** The revoked keys of which a token verified when every copy of the JWKS had to be without. */

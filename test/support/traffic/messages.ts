@@ -68,8 +68,9 @@ export interface Tally {
   readonly verified: Readonly<Record<VerifierName, number>>;
   /** Of them, how many in the last second of their token. */
   readonly verifiedLate: number;
-  /** At most the first 1,000. */
+  /** To be judged by the ledger. */
   readonly refused: readonly RefusedToken[];
+  /** All, also those beyond what can be kept. */
   readonly refusals: number;
   /** By kid, when one of its tokens last verified, Unix ms. */
   readonly lastVerified: Readonly<Record<string, Partial<Record<VerifierName, number>>>>;
