@@ -18,9 +18,9 @@ export const SET_UID_LABEL = 'signet.dev/set-uid';
 export const ALLOWED_ISSUERS_ANNOTATION = 'signet.dev/allowed-issuers';
 /** On a set: the request that was taken and waits to be carried out. Removing it cancels. */
 export const PENDING_ANNOTATION = 'signet.dev/pending';
-/** On a set: the text of the `rotate=id:<text>` that was taken last, so that cancelling it holds. */
+/** On a set: the texts of `rotate=id:<text>` that were taken last (JSON), so that cancelling holds. */
 export const TAKEN_ID_ANNOTATION = 'signet.dev/taken-id';
-/** On a set: why the last request was refused, until another is taken. */
+/** On a set: its uid, and why the last request was refused, until another is taken. */
 export const REFUSED_ANNOTATION = 'signet.dev/refused';
 
 /** On a set: which key was said to be overdue, and in which week of that (`RotationOverdue`). */

@@ -1,4 +1,4 @@
-import { MINUTE, PENDING_ANNOTATION, REFUSED_ANNOTATION } from '../api/constants.ts';
+import { MINUTE, PENDING_ANNOTATION } from '../api/constants.ts';
 import { formatDuration } from '../api/duration.ts';
 import type { ConditionType, ReasonOf } from '../api/reasons.ts';
 import type { Condition } from '../api/signingkeyset.generated.ts';
@@ -10,6 +10,7 @@ import { lackingNext } from './gate.ts';
 import { rollbackRefusal } from './judge.ts';
 import { overdueSince } from './overdue.ts';
 import type { PendingRequest } from './pending.ts';
+import { lastRefusal } from './refusal.ts';
 import { currentKey, nextKey, type ReadyFault } from './situation.ts';
 import { annotateCommand, at, from, short } from './text.ts';
 import { explainDue, explainHold, explainWait } from './wait.ts';
@@ -135,7 +136,7 @@ export function restorePending({ request, ...facts }: Facts): ReportedCondition 
 }
 
 function refused({ set }: Facts): Remark<'RotationPending'> | undefined {
-  const refusal = set.annotations[REFUSED_ANNOTATION];
+  const refusal = lastRefusal(set);
   return refusal === undefined ? undefined : remark('RequestRefused', refusal);
 }
 

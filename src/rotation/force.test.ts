@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { World } from '../../test/support/situations.ts';
-import { HOUR, MINUTE, PENDING_ANNOTATION, REFUSED_ANNOTATION } from '../api/constants.ts';
+import { HOUR, MINUTE, PENDING_ANNOTATION } from '../api/constants.ts';
 import { currentKey, nextKey, previousKeys } from './situation.ts';
 
 const P = 90 * MINUTE;
@@ -11,7 +11,7 @@ function closed(): World {
 }
 
 function refusal(world: World): string | undefined {
-  return world.set?.annotations[REFUSED_ANNOTATION];
+  return world.refusal;
 }
 
 describe('rotate=force', () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { START, World } from '../../test/support/situations.ts';
 import { DAY, HOUR, MINUTE, PENDING_ANNOTATION, REFUSED_ANNOTATION } from '../api/constants.ts';
 import type { KeyState } from '../keys/keyring.ts';
+import { RESTORE_ANNOTATION } from './pending.ts';
 import { currentKey, nextKey } from './situation.ts';
 
 const P = 90 * MINUTE;
@@ -50,6 +51,35 @@ describe('a request', () => {
     const world = World.start().annotate({ rotate: 'now' }).annotate({ rotate: 'id:a' });
     world.annotate({ [PENDING_ANNOTATION]: null }).wait(3 * P);
     expect(world.told.filter((reason) => reason === 'Rotated')).toHaveLength(1);
+  });
+
+  test('of the form rotate=id: stays cancelled when a later one was carried out and it comes back', () => {
+    const world = World.start().annotate({ rotate: 'now' }).annotate({ rotate: 'id:a' });
+    world.annotate({ [PENDING_ANNOTATION]: null });
+    world.annotate({ rotate: 'id:b' }).wait(3 * P);
+    world.annotate({ rotate: 'id:a' }).wait(3 * P);
+    expect(world.told.filter((reason) => reason === 'Rotated')).toHaveLength(2);
+    expect(world.keys.requests.ids).toEqual(['b']);
+  });
+
+  test('of the form rotate=id: is refused once, and so is another one beside it', () => {
+    const lost = World.start().annotate({ rotate: 'now' }).keys;
+    const world = World.start({ suspend: true });
+    world.also = { backup: { secret: 'old-keys', keyring: lost } };
+    world.annotate({ [RESTORE_ANNOTATION]: 'old-keys' });
+    world.annotate({ rotate: 'id:a', 'signet.dev/rotate': 'id:b' });
+    expect(world.told.filter((reason) => reason === 'RequestRefused')).toHaveLength(2);
+    expect(world.plan().intake).toBeUndefined();
+  });
+
+  test('that was refused on the original of a copied set is not said of the copy', () => {
+    const world = World.start().annotate({ revoke: 'previous' });
+    expect(world.condition('RotationPending').reason).toBe('RequestRefused');
+    const refused = world.set?.annotations[REFUSED_ANNOTATION] ?? '';
+    const copy = World.start().annotate({
+      [REFUSED_ANNOTATION]: refused.replace('uid-1', 'uid-0'),
+    });
+    expect(copy.condition('RotationPending').reason).toBe('NoRequest');
   });
 
   test('that a copied set brought along is ignored, and told', () => {
@@ -103,7 +133,7 @@ describe('a request', () => {
     expect(world.keys.keys).toBe(keys);
     expect(world.told.at(-1)).toBe('RequestRefused');
     expect(world.set?.annotations).not.toHaveProperty(annotation);
-    expect(world.set?.annotations[REFUSED_ANNOTATION]).toContain(advice);
+    expect(world.refusal).toContain(advice);
     expect(world.condition('RotationPending')).toMatchObject({
       status: 'False',
       reason: 'RequestRefused',
@@ -123,16 +153,14 @@ describe('a request', () => {
 
   test('to revoke a key that is unknown is told of revoke=previous where there is one', () => {
     const world = World.start().annotate({ rotate: 'now' }).annotate({ revoke: 'unknown-kid' });
-    expect(world.set?.annotations[REFUSED_ANNOTATION]).toContain(
-      'type revoke=previous, or revoke=',
-    );
+    expect(world.refusal).toContain('type revoke=previous, or revoke=');
   });
 
   test('to revoke the current key is refused', () => {
     const world = World.start();
     const { kid } = currentKey(world.keys);
     world.annotate({ revoke: kid });
-    expect(world.set?.annotations[REFUSED_ANNOTATION]).toContain(`rotate=now revoke=${kid}`);
+    expect(world.refusal).toContain(`rotate=now revoke=${kid}`);
     expect(currentKey(world.keys).kid).toBe(kid);
   });
 

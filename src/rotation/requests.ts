@@ -1,8 +1,10 @@
-import { PENDING_ANNOTATION, REFUSED_ANNOTATION, TAKEN_ID_ANNOTATION } from '../api/constants.ts';
+import { PENDING_ANNOTATION } from '../api/constants.ts';
 import { type Bereft, restoreRefusal } from './backup.ts';
 import { judge, named, rollbackRefusal } from './judge.ts';
 import { formatPending, type PendingRequest, pendingWithoutKeys, readPending } from './pending.ts';
-import { isHeld, type Notice, type Situation } from './situation.ts';
+import { noteRefusal } from './refusal.ts';
+import { isHeld, type Notice, type ObservedSet, type Situation } from './situation.ts';
+import { noteTaken, takenIds } from './taken-ids.ts';
 import { readTyped, restoreTyped, type Typed } from './verbs.ts';
 
 /** A write of the set's own annotations: a value, or null to remove one. */
@@ -23,8 +25,7 @@ export function takeRequests(situation: Situation): Intake | undefined {
   const { set, ring } = situation;
   const pending = readPending(set, ring);
   const waiting = pending.kind === 'waiting' ? pending.request : undefined;
-  const takenId = set.annotations[TAKEN_ID_ANNOTATION];
-  const known = [...ring.requests.ids, ...(waiting?.ids ?? []), ...(takenId ? [takenId] : [])];
+  const known = [...ring.requests.ids, ...(waiting?.ids ?? []), ...takenIds(set)];
   const typed = readTyped(set, ring, known);
   if (typed.length > 0) {
     const made = take(typed, waiting, situation);
@@ -50,7 +51,13 @@ export function takeRestore(bereft: Bereft): Intake | undefined {
   const accepted = refusal === undefined ? [typed] : [];
   const number = Math.max(waiting?.number ?? 0, bereft.observed.lastNumber ?? 0) + 1;
   const taken = refusal === undefined ? join(set.uid, number, undefined, accepted) : undefined;
-  const made = intake([typed], taken ?? waiting, taken, refusal === undefined ? [] : [refusal]);
+  const made = intake(
+    set,
+    [typed],
+    taken ?? waiting,
+    taken,
+    refusal === undefined ? [] : [refusal],
+  );
   return tellingWhatGivesWay(made, waiting);
 }
 
@@ -63,11 +70,12 @@ function take(
   const { accepted, refusals } = judge(typed, waiting, situation);
   const number = waiting?.number ?? ring.requests.number + 1;
   const taken = accepted.length === 0 ? undefined : join(set.uid, number, waiting, accepted);
-  const made = intake(typed, taken ?? waiting, taken, refusals);
+  const made = intake(set, typed, taken ?? waiting, taken, refusals);
   return tellingWhatGivesWay(made, waiting);
 }
 
 function intake(
+  set: ObservedSet,
   typed: readonly Typed[],
   pending: PendingRequest | undefined,
   taken: PendingRequest | undefined,
@@ -75,9 +83,9 @@ function intake(
 ): Intake {
   return {
     annotations: {
-      ...consumed(typed),
+      ...consumed(set, typed),
       [PENDING_ANNOTATION]: pending === undefined ? null : formatPending(pending),
-      [REFUSED_ANNOTATION]: refusals[0] ?? null,
+      ...noteRefusal(set, refusals[0]),
     },
     ...(taken === undefined ? {} : { taken }),
     notices: refusals.map(refusalNotice),
@@ -85,12 +93,15 @@ function intake(
 }
 
 /** Every request goes, but for `rotate=id:<text>`, of which is noted that it was taken or refused. */
-function consumed(typed: readonly Typed[]) {
+function consumed(set: ObservedSet, typed: readonly Typed[]) {
   const gone = typed.filter(({ asked }) => !('id' in asked));
-  const id = typed.map(({ asked }) => ('id' in asked ? asked.id : undefined)).find(Boolean);
+  const ids = typed.map(({ asked }) => ('id' in asked ? asked.id : undefined));
   return {
     ...Object.fromEntries(gone.map(({ annotation }) => [annotation, null])),
-    ...(id === undefined ? {} : { [TAKEN_ID_ANNOTATION]: id }),
+    ...noteTaken(
+      set,
+      ids.filter((id) => id !== undefined),
+    ),
   };
 }
 
@@ -106,7 +117,7 @@ function giveUp(waiting: PendingRequest, facts: Bereft): Intake | undefined {
         : undefined;
   if (impossible === undefined) return undefined;
   const refusal = named(waiting.asked.join(' '), impossible) ?? '';
-  return intake([], undefined, undefined, [refusal]);
+  return intake(facts.set, [], undefined, undefined, [refusal]);
 }
 
 /** What waits, with what is added; a rollback takes the place of a rotation, a restore of all. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { World } from '../../test/support/situations.ts';
-import { DAY, HOUR, MINUTE, PENDING_ANNOTATION, REFUSED_ANNOTATION } from '../api/constants.ts';
+import { DAY, HOUR, MINUTE, PENDING_ANNOTATION } from '../api/constants.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { currentKey, nextKey, previousKeys } from './situation.ts';
 
@@ -9,7 +9,7 @@ const GRACE = HOUR + 24 * HOUR + 5 * MINUTE;
 const ASKED = { 'signet.dev/restore': 'old-keys' };
 
 function refusal(world: World): string {
-  return world.set?.annotations[REFUSED_ANNOTATION] ?? '';
+  return world.refusal ?? '';
 }
 
 /** The Secret that the request names holds this. */

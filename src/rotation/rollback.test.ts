@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { World } from '../../test/support/situations.ts';
-import { DAY, HOUR, MINUTE, PENDING_ANNOTATION, REFUSED_ANNOTATION } from '../api/constants.ts';
+import { DAY, HOUR, MINUTE, PENDING_ANNOTATION } from '../api/constants.ts';
 import { currentKey, nextKey, previousKeys } from './situation.ts';
 
 const P = 90 * MINUTE;
 const GRACE = HOUR + 24 * HOUR + 5 * MINUTE;
 
 function refusal(world: World): string {
-  return world.set?.annotations[REFUSED_ANNOTATION] ?? '';
+  return world.refusal ?? '';
 }
 
 describe('rollback=now', () => {

@@ -16,7 +16,8 @@ import { short } from './text.ts';
 
 /** Status lists three; the others keep a backup from bringing back what was revoked (I8). */
 const KEPT_REVOKED = 16;
-const KEPT_IDS = 16;
+/** So many texts of `rotate=id:<text>` are remembered (design section 1). */
+export const KEPT_IDS = 16;
 
 /**
  * Takes over what the spec says now. What was promised only grows (I22): a longer P holds at once,

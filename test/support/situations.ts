@@ -4,6 +4,7 @@ import type { Keyring, SigningKey } from '../../src/keys/keyring.ts';
 import { PrivateKey } from '../../src/keys/private-key.ts';
 import type { ReportedCondition } from '../../src/rotation/conditions.ts';
 import { type Plan, plan } from '../../src/rotation/plan.ts';
+import { lastRefusal } from '../../src/rotation/refusal.ts';
 import type {
   KeyringDraft,
   KeyToMake,
@@ -208,6 +209,11 @@ export class World {
   /** The last thing that was told. */
   get heard(): string {
     return this.messages.at(-1) ?? '';
+  }
+
+  /** Why the last request was refused. */
+  get refusal(): string | undefined {
+    return this.set && lastRefusal(this.set);
   }
 
   /** The keyring. @throws Error when there is none. */
