@@ -4,7 +4,7 @@ import { begin, type Exchange } from './exchange.ts';
 import { setUnknown } from './locate.ts';
 import { requestedLocations } from './location.ts';
 import { Refusal } from './refusals.ts';
-import { refuse } from './respond.ts';
+import { refuse, sendPreflight } from './respond.ts';
 import { ROUTES, type Route } from './routes.ts';
 import type { Services } from './services.ts';
 import { shortcuts } from './shortcuts.ts';
@@ -31,16 +31,19 @@ export function createApp(services: Services): RequestListener {
     if (services.stopping()) response.setHeader('Connection', 'close');
     next();
   });
-  for (const { name, method, errors, endpoint, ...place } of ROUTES) {
+  for (const { name, method, errors, gives, endpoint, ...place } of ROUTES) {
     const run = endpoint(services);
     const route = app.route(patterns(place));
     route.all(({ headers, params }, response, next) => {
       const { set = [] } = params;
       const segments = typeof set === 'string' ? [set] : set;
       const locations = requestedLocations(headers.host, segments);
-      Object.assign(exchangeOf(response), { route: name, errors, locations });
+      Object.assign(exchangeOf(response), { route: name, errors, gives, locations });
       next();
     });
+    if (gives === 'document') {
+      route.options((_request, response) => sendPreflight(exchangeOf(response), ALLOWED[method]));
+    }
     route[method]((_request, response) => run(exchangeOf(response)));
     route.all((_request, response) => {
       response.setHeader('Allow', ALLOWED[method]);

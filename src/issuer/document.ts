@@ -13,6 +13,9 @@ export interface PublicDocument {
   readonly etag: string;
 }
 
+/** Any page may read it: there is nothing in it that depends on who asks. */
+export const ANY_ORIGIN: readonly string[] = ['Access-Control-Allow-Origin', '*'];
+
 /**
  * @param maxAge - how long a cache may keep it, in milliseconds.
  * @param fileName - under which name a browser saves it; without one it shows it.
@@ -26,7 +29,7 @@ export function publicDocument(
   const seconds = Math.floor(maxAge / SECOND);
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
   const headers = [
-    ...['Access-Control-Allow-Origin', '*'],
+    ...ANY_ORIGIN,
     ...['Cache-Control', seconds > 0 ? `public, max-age=${seconds}` : 'no-cache'],
     ...['ETag', etag],
     // The name of a Kubernetes object needs no quoting (RFC 6266 section 4.1).

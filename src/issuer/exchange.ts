@@ -18,6 +18,8 @@ export interface Exchange {
   route: string;
   /** Which standard the errors of the route follow. */
   errors: 'problem' | 'oauth';
+  /** What its route is for: a document that anyone may read, or a token for a caller. */
+  gives?: 'document' | 'token';
   /** Where the set that it is for may be found. */
   locations: readonly Location[];
   holding?: Holding;
@@ -49,7 +51,7 @@ export function begin(
   services: Telling & { readonly bodies: Pick<Shares, 'giveBack'> },
   request: IncomingMessage,
   response: ServerResponse,
-  place: Pick<Exchange, 'route' | 'errors' | 'locations'>,
+  place: Pick<Exchange, 'route' | 'errors' | 'gives' | 'locations'>,
 ): Exchange {
   const asked = request.headers['x-request-id'];
   const requestId = typeof asked === 'string' && REQUEST_ID.test(asked) ? asked : newRequestId();

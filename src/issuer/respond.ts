@@ -1,4 +1,4 @@
-import type { PublicDocument } from './document.ts';
+import { ANY_ORIGIN, type PublicDocument } from './document.ts';
 import { atEndOfTurn } from './end-of-turn.ts';
 import type { Exchange } from './exchange.ts';
 import type { Holding } from './keyrings.ts';
@@ -39,6 +39,13 @@ export function sendWhole(
   answer(exchange, 200, [...headers, 'Content-Type', contentType], body);
 }
 
+/** Tells a browser that any page may read a document, whatever headers it sends (Fetch section 3.3). */
+export function sendPreflight(exchange: Exchange, methods: string): void {
+  const allows = ['Access-Control-Allow-Methods', methods, 'Access-Control-Allow-Headers', '*'];
+  const remembered = ['Access-Control-Max-Age', '86400'];
+  answer(exchange, 204, [...ANY_ORIGIN, ...allows, ...remembered, 'Allow', methods]);
+}
+
 /** RFC 9110 section 13.1.2. */
 function hasAlready({ request }: Exchange, { etag }: PublicDocument): boolean {
   const tags = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim());
@@ -75,9 +82,6 @@ export function sendPrivate(
 /** Refused in the middle of a body, of which the rest is not read. */
 const UNREAD: ReadonlySet<RefusalCode> = new Set(['body_too_large', 'server_busy']);
 
-/** By name, the routes on which a token is asked for. */
-const TOKEN_ROUTES: ReadonlySet<string> = new Set(['sign', 'token']);
-
 /** Turns whatever was thrown into the error body of the route's standard, and counts it. */
 export function refuse(
   { log, lines, metrics }: Pick<Services, 'log' | 'lines' | 'metrics'>,
@@ -86,7 +90,7 @@ export function refuse(
 ): void {
   const refusal = asRefusal(error);
   exchange.refused = refusal.code;
-  if (TOKEN_ROUTES.has(exchange.route)) {
+  if (exchange.gives === 'token') {
     const keys = exchange.holding?.set?.ring.keys ?? [];
     const algorithm = keys.find(({ state }) => state === 'current')?.algorithm ?? 'none';
     metrics.tokens.inc({ algorithm, result: refusal.code });
@@ -104,6 +108,8 @@ export function refuse(
   const { retryAfter, code } = refusal;
   const all = [
     ...['Cache-Control', 'no-store'],
+    // So that a page in a browser can tell a refusal from a network that is down.
+    ...(exchange.gives === 'document' ? ANY_ORIGIN : []),
     ...(retryAfter === undefined ? [] : ['Retry-After', String(retryAfter)]),
     ...(UNREAD.has(code) ? ['Connection', 'close'] : []),
     ...headers,

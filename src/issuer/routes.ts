@@ -15,6 +15,7 @@ export interface Route {
   /** RFC 8414 section 3.1: also between the host and the path of the issuer. */
   readonly inserted?: true;
   readonly errors: Exchange['errors'];
+  readonly gives: NonNullable<Exchange['gives']>;
   readonly endpoint: Endpoint;
 }
 
@@ -39,9 +40,9 @@ export const ROUTES: readonly Route[] = [
 ];
 
 function get(name: string, path: string, endpoint: Endpoint): Route {
-  return { name, method: 'get', path, errors: 'problem', endpoint };
+  return { name, method: 'get', path, errors: 'problem', gives: 'document', endpoint };
 }
 
 function post(name: string, path: string, errors: Exchange['errors'], endpoint: Endpoint): Route {
-  return { name, method: 'post', path, errors, endpoint: encrypted(endpoint) };
+  return { name, method: 'post', path, errors, gives: 'token', endpoint: encrypted(endpoint) };
 }

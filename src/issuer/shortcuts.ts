@@ -44,7 +44,8 @@ function plainPath({ url = '' }: IncomingMessage): string | undefined {
   return isPlain ? url : undefined;
 }
 
-function postShortcut(services: Services, { name, path: end, errors, endpoint }: Route): Shortcut {
+function postShortcut(services: Services, route: Route): Shortcut {
+  const { name, path: end, errors, gives, endpoint } = route;
   const run = endpoint(services);
   const place = placeBefore(end);
   const attempt = async (exchange: Exchange) => {
@@ -57,7 +58,8 @@ function postShortcut(services: Services, { name, path: end, errors, endpoint }:
   return (path, request, response) => {
     if (!path.endsWith(end)) return false;
     const locations = locationsOnHost(request.headers.host, place(path));
-    const exchange = begin(services, request, response, { route: name, errors, locations });
+    const here = { route: name, errors, gives, locations };
+    const exchange = begin(services, request, response, here);
     void attempt(exchange);
     return true;
   };

@@ -20,9 +20,10 @@ const CREDENTIALS = ['/sign', '/oauth/token'];
 type Row = readonly [method: string, path: string, answer: string, allow: string | null];
 const ROWS: readonly Row[] = [
   ...DOCUMENTS.flatMap((path) => [
-    ...['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map(
+    ...['POST', 'PUT', 'DELETE', 'PATCH'].map(
       (method): Row => [method, `login${path}`, '405 method_not_allowed', 'GET, HEAD'],
     ),
+    ['OPTIONS', `login${path}`, '204', 'GET, HEAD'] as const,
     ['GET', `nowhere${path}`, '404 set_unknown', null] as const,
     ['GET', `login${path}/`.replace('//', '/x/'), '200', null] as const,
     ['GET', `login${path}x`, '404 set_unknown', null] as const,
@@ -50,6 +51,14 @@ describe('the issuer answers', () => {
     expect(response.headers.get('www-authenticate')).toBeNull();
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     expect(response.headers.get('x-powered-by')).toBeNull();
+    const isDocument = DOCUMENTS.some(
+      (each) => path === `login${each}` || path === `nowhere${each}`,
+    );
+    if (isDocument) expect(response.headers.get('access-control-allow-origin')).toBe('*');
+    if (method === 'OPTIONS' && isDocument) {
+      expect(response.headers.get('access-control-allow-methods')).toBe('GET, HEAD');
+      expect(response.headers.get('access-control-allow-headers')).toBe('*');
+    }
     if (code === undefined) return;
     expect(response.headers.get('cache-control')).toBe('no-store');
     const body = await response.text();
