@@ -8,7 +8,7 @@ nothing of it. Two controllers that see to the same sets would undo each other's
 {{- range (lookup "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "" "").items -}}
 {{- $labels := .metadata.labels | default dict -}}
 {{- if and (eq (get $labels "app.kubernetes.io/part-of") $root.Chart.Name) (eq (get $labels "app.kubernetes.io/component") "controller") -}}
-{{- $there := (first .subjects).namespace -}}
+{{- $there := get (first (append (.subjects | default list) dict)) "namespace" -}}
 {{- range (lookup "apps/v1" "Deployment" $there "").items -}}
 {{- $labels := .metadata.labels | default dict -}}
 {{- $release := get $labels "app.kubernetes.io/instance" -}}
