@@ -27,6 +27,7 @@ export const CONDITION_REASONS = {
     'ScheduleInvalid',
     'ReconcileFailed',
     'InProgress',
+    'BeingDeleted',
     'Suspended',
     'ClockSkew',
     'PreviousKeys',

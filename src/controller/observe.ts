@@ -114,15 +114,16 @@ function heldSecret(uid: string, held: HeldKeyring | undefined): HeldSecret | un
 }
 
 function observedSet({ metadata, status }: SigningKeySet, namespaceUid: string): ObservedSet {
-  const { namespace, name, uid, annotations = {} } = metadata;
+  const { namespace, name, uid, annotations = {}, deletionTimestamp } = metadata;
   const reportedKids = (status?.keys ?? []).map(({ kid }) => kid);
   const reported = (name: string) => status?.conditions?.find(({ type }) => type === name);
-  const ready = reported('Ready');
+  const [ready, pending] = [reported('Ready'), reported('RotationPending')];
   return {
     ...{ namespace, name, uid, namespaceUid, annotations, reportedKids },
     ...(ready === undefined ? {} : { reportedReady: ready.reason }),
     ...(status?.issuer === undefined ? {} : { reportedIssuer: status.issuer }),
-    reportedPending: reported('RotationPending')?.status === 'True',
+    reportedPending: pending?.status === 'True' && pending.reason !== 'ReconcileFailed',
+    ...(deletionTimestamp === undefined ? {} : { isBeingDeleted: true }),
   };
 }
 

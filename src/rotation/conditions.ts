@@ -49,7 +49,8 @@ function notReady({ set, fault, observed }: Facts): ReportedCondition {
     return condition('Ready', 'False', keyringFault.reason, keyringFault.message);
   }
   const skewed = 'the clocks of controller and API server do not agree (ClockSkew)';
-  const why = fault?.message ?? (skew === undefined ? undefined : skewed);
+  const leaves = set.isBeingDeleted === true ? 'the set is being deleted' : undefined;
+  const why = fault?.message ?? leaves ?? (skew === undefined ? undefined : skewed);
   if (hadKeys(set)) {
     const held = why === undefined ? '' : `; no new ones are made yet: ${why}`;
     return condition('Ready', 'False', 'KeysMissing', `The Secret with the keys is gone${held}`);
@@ -142,9 +143,10 @@ function refused({ set }: Facts): Remark<'RotationPending'> | undefined {
 
 /** A hold shows before anybody asks for something, lest a leak be the moment to find out. */
 function held(facts: WithKeys): Remark<'RotationPending'> | undefined {
-  if (!facts.policy.suspend) return undefined;
-  const message = `Every rotation, revocation and restore is ${explainHold(facts)?.message}`;
-  return remark('Suspended', message);
+  if (!facts.policy.suspend && facts.set.isBeingDeleted !== true) return undefined;
+  const hold = explainHold(facts);
+  const message = `Every rotation, revocation and restore is ${hold?.message}`;
+  return hold && remark(hold.reason, message);
 }
 
 /** Stays until another key signs, so that nobody overlooks it (I17). */

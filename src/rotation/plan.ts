@@ -13,6 +13,7 @@ import { carryOutRequest, rotateWhenDue } from './rotate.ts';
 import {
   dueAt,
   isHeld,
+  mayChange,
   type Notice,
   nextKey,
   type Observed,
@@ -97,7 +98,7 @@ function planSet(set: ObservedSet, observed: Observed, policy: Policy, time: Tim
     const notices = [...intake.notices, ...announceWait(intake, situation)];
     return { intake: { ...intake, notices } };
   }
-  for (const rule of observed.clockSkew === undefined ? RULES : []) {
+  for (const rule of mayChange(situation) ? RULES : []) {
     const transition = rule(situation);
     if (transition !== undefined) return { transition };
   }
@@ -108,7 +109,8 @@ function planSet(set: ObservedSet, observed: Observed, policy: Policy, time: Tim
 function planWithoutKeys(situation: Omit<Situation, 'ring'>): Plan {
   const { set, observed } = situation;
   const { keyringFault, claim } = observed;
-  const kept = keyringFault === undefined ? keptKeyring(situation) : undefined;
+  const isFree = keyringFault === undefined && set.isBeingDeleted !== true;
+  const kept = isFree ? keptKeyring(situation) : undefined;
   if (kept !== undefined) return { transition: kept };
   const intake = takeRestore(situation);
   if (intake !== undefined) return { intake };
@@ -116,7 +118,7 @@ function planWithoutKeys(situation: Omit<Situation, 'ring'>): Plan {
   if (request?.restore !== undefined) {
     const transition = isHeld(situation) ? undefined : restoreFromBackup(situation, request);
     if (transition !== undefined) return { transition };
-  } else if (keyringFault === undefined && claim.granted && observed.clockSkew === undefined) {
+  } else if (keyringFault === undefined && claim.granted && mayChange(situation)) {
     const record = remember({ number: 0, ids: [] }, 0, idsPresent(set));
     const { policy, ...time } = situation;
     return { transition: create(set, claim, policy, record, observed.revoked ?? [], time) };

@@ -50,6 +50,8 @@ export interface ObservedSet {
   readonly uid: string;
   readonly namespaceUid: string;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Whether somebody deleted it, and a finalizer of somebody's holds it. */
+  readonly isBeingDeleted?: boolean;
   /** Kids that the last status named: what tells lost keys from a new set. */
   readonly reportedKids: readonly string[];
   /** The reason of `Ready` in the last status; under some, a set has keys that it does not name. */
@@ -205,11 +207,16 @@ export interface Transition {
   readonly notices: readonly Notice[];
 }
 
-/**
- * Whether nothing is promoted or revoked for now: by `suspend`, or because the clock is wrong.
- */
-export function isHeld({ observed, policy }: Pick<Situation, 'observed' | 'policy'>): boolean {
-  return policy.suspend || observed.clockSkew !== undefined;
+type Held = Pick<Situation, 'set' | 'observed' | 'policy'>;
+
+/** Whether nothing is promoted or revoked for now: by `suspend`, a wrong clock or a deletion. */
+export function isHeld({ policy, ...held }: Held): boolean {
+  return policy.suspend || !mayChange(held);
+}
+
+/** Whether a keyring may be changed: not by a wrong clock, nor while its set is being deleted. */
+export function mayChange({ set, observed }: Pick<Held, 'set' | 'observed'>): boolean {
+  return observed.clockSkew === undefined && set.isBeingDeleted !== true;
 }
 
 /** When the current key is due to be replaced by itself, a whole second; absent: never. */

@@ -22,7 +22,7 @@ type Look = (waiting: Waiting) => Wait | undefined;
 type Held = Pick<Situation, 'set' | 'policy' | 'observed'>;
 
 /** What holds everything, whatever was asked for. */
-const HOLDS: readonly ((held: Held) => Wait | undefined)[] = [suspended, skewed];
+const HOLDS: readonly ((held: Held) => Wait | undefined)[] = [leaving, suspended, skewed];
 /** What a rotation through the gate waits for, what somebody can do something about first. */
 const GATE: readonly Look[] = [previousKeys, publication, propagation];
 
@@ -68,6 +68,17 @@ export function explainDue(situation: Situation): Wait | undefined {
 function looksAt({ rotate, haste }: Wish): readonly Look[] {
   if (!rotate || haste === 'compromised') return [];
   return haste === 'force' ? [previousKeys] : GATE;
+}
+
+function leaving({ set }: Held): Wait | undefined {
+  if (set.isBeingDeleted !== true) return undefined;
+  return {
+    reason: 'BeingDeleted',
+    message:
+      "held, because the set is being deleted and somebody's finalizer keeps it; its keys sign until " +
+      `it is gone. Whose: kubectl get signingkeyset ${set.name} -n ${set.namespace} ` +
+      "-o jsonpath='{.metadata.finalizers}'",
+  };
 }
 
 function suspended({ set, policy }: Held): Wait | undefined {

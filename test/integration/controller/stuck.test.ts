@@ -83,3 +83,19 @@ describe.concurrent('what the API server refuses again and again', () => {
     await set.until('RotationPending', 'NoRequest');
   });
 });
+
+describe.concurrent('a set that was deleted and is held by somebody’s finalizer', () => {
+  it('says so and changes nothing, until it is gone and is retired', async () => {
+    const set = await (await world.tenant()).applyReady(ES256);
+    const before = await set.keyring();
+    await world.patch(set.path, { metadata: { finalizers: ['example.com/hold'] } });
+    await set.delete();
+    expect(await set.until('RotationPending', 'BeingDeleted')).toContain('{.metadata.finalizers}');
+    await set.annotate('rotate=now');
+    expect(await set.until('RotationPending', 'True')).toContain('rotate=now: held, because');
+    expect(await set.keyring()).toEqual(before);
+    expect(await set.events('ReconcileFailed')).toEqual([]);
+    await world.patch(set.path, { metadata: { finalizers: null } });
+    await set.told('KeysRetired');
+  });
+});
