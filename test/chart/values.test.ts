@@ -93,6 +93,13 @@ describe('The chart', () => {
     }
   });
 
+  test('tells the issuer how many connections one address may have', async () => {
+    const of = async (...values: string[]) => container(await podSpec({ values }), 'issuer').args;
+    expect(await of()).toContain('--max-connections-per-address=1024');
+    const given = await of('issuer.maxConnectionsPerAddress=2000000');
+    expect(given).toContain('--max-connections-per-address=2000000');
+  });
+
   test('takes an image by tag or by digest, and refuses both: an upgrade by tag would run the old one', async () => {
     const tag = 'image.tag=v9';
     const digest = `sha256:${'0'.repeat(64)}`;
