@@ -23,6 +23,7 @@ export interface ConfigMapObject {
   readonly apiVersion: 'v1';
   readonly kind: 'ConfigMap';
   readonly metadata: Metadata;
+  readonly immutable?: boolean;
   readonly data?: Readonly<Record<string, string>>;
   /** Base64. */
   readonly binaryData?: Readonly<Record<string, string>>;

@@ -158,6 +158,12 @@ export class Publications {
   async #replace(ring: Keyring, held: ConfigMapObject): Promise<void> {
     const { write, cache } = this.#options;
     const { name, namespace = '', resourceVersion = '', uid = '' } = held.metadata;
+    if (held.immutable === true) {
+      await this.#delete(held);
+      const anew = this.#object(ring, { name, namespace }, held);
+      cache.put(await write<ConfigMapObject>('POST', paths.configMaps(namespace), anew));
+      return;
+    }
     const object = this.#object(ring, { name, namespace, resourceVersion, uid }, held);
     cache.put(await write<ConfigMapObject>('PUT', paths.configMap(namespace, name), object));
   }
@@ -203,7 +209,9 @@ export class Publications {
   #isCurrent(ring: Keyring, held: ConfigMapObject): boolean {
     const { data, binaryData } = this.#render(ring, held);
     const { labels, annotations } = marksOf(ring);
+    // The kubelet does not look again at one that is immutable, so it cannot wait until it is to change.
     return (
+      held.immutable !== true &&
       sameEntries(data, held.data) &&
       sameEntries(binaryData, held.binaryData) &&
       sameEntries({ ...held.metadata.labels, ...labels }, held.metadata.labels) &&

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { SET_NAME_LABEL, SET_NAMESPACE_LABEL } from '../../../src/api/constants.ts';
+import { paths } from '../../../src/controller/objects.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ES256, NAMESPACE, startWorld, type Tenant, type World } from './world.ts';
 
@@ -97,5 +98,30 @@ describe.concurrent('a set that was deleted and is held by somebody’s finalize
     expect(await set.events('ReconcileFailed')).toEqual([]);
     await world.patch(set.path, { metadata: { finalizers: null } });
     await set.told('KeysRetired');
+  });
+});
+
+describe.concurrent('a ConfigMap of ours that somebody made immutable', () => {
+  it('is made anew at once, and follows the next rotation', async () => {
+    const publish = { configMaps: [{ name: 'keys' }] };
+    const set = await (await world.tenant()).applyReady({ ...ES256, publish });
+    await set.until('Published', 'True');
+    const before = await set.tenant.configMap('keys');
+    await world.patch(paths.configMap(set.tenant.name, 'keys'), { immutable: true });
+    const after = await eventually(async () => {
+      const found = await set.tenant.configMap('keys');
+      expect(found?.metadata.uid).not.toBe(before?.metadata.uid);
+      return found;
+    });
+    expect(after).toMatchObject({ data: before?.data, binaryData: before?.binaryData });
+    expect(after?.immutable).toBeUndefined();
+    const current = await set.kid('current');
+    await set.annotate('rotate=now');
+    const next = await set.promoted(current);
+    await eventually(async () =>
+      expect((await set.tenant.configMap('keys'))?.data?.['current.crt']).toBe(
+        (await set.tenant.configMap('keys'))?.data?.[`${next}.crt`],
+      ),
+    );
   });
 });
