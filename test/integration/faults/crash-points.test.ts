@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PENDING_ANNOTATION } from '../../../src/api/constants.ts';
+import { KeyringDamagedError } from '../../../src/keys/damage.ts';
 import type { Keyring } from '../../../src/keys/keyring.ts';
 import { type ApiProxy, startApiProxy } from '../../support/api-proxy.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -95,10 +96,17 @@ async function succeeds(operation: Operation, trial: Trial): Promise<void> {
   site.forget(set);
 }
 
-/** Every key that the API server has now; none of them may get lost. */
-async function persisted({ set }: Trial): Promise<readonly string[]> {
+/** Every key that the API server has now and that is not to be replaced; none of them may get lost. */
+async function persisted(
+  { replaces }: Operation,
+  { set, before }: Trial,
+): Promise<readonly string[]> {
   if ((await set.secret()) === undefined) return [];
-  return (await set.keyring()).keys.map(({ kid }) => kid);
+  const { keys } = await set.keyring().catch((error) => {
+    if (error instanceof KeyringDamagedError) return before;
+    throw error;
+  });
+  return keys.filter(({ state }) => state !== replaces).map(({ kid }) => kid);
 }
 
 async function keeps({ set }: Trial, kids: readonly string[]): Promise<void> {
@@ -184,7 +192,7 @@ describe.each(Object.entries(OPERATIONS))('%s', FAULT, (_, operation) => {
         trials.push(trial);
         await stands(operation, trial, point?.write ?? '');
       }
-      const kids = await Promise.all(trials.map(persisted));
+      const kids = await Promise.all(trials.map((trial) => persisted(operation, trial)));
       await dieAndComeBack();
       await Promise.all(trials.map((trial) => succeeds(operation, trial)));
       await Promise.all(trials.map((trial, index) => keeps(trial, kids[index] ?? [])));

@@ -1,7 +1,9 @@
 import { expect } from 'vitest';
+import { HOUR } from '../../../src/api/constants.ts';
+import { paths, type SecretObject } from '../../../src/controller/objects.ts';
 import type { Keyring, KeyState } from '../../../src/keys/keyring.ts';
 import { eventually } from '../../support/eventually.ts';
-import type { TenantSet } from '../controller/world.ts';
+import { NAMESPACE, type TenantSet } from '../controller/world.ts';
 import { PATIENCE, type Site, specOf } from './site.ts';
 
 /** P, in seconds: of crash points, a rotation that waits is always in mid-wait. */
@@ -27,6 +29,8 @@ export interface Operation {
   readonly prepare?: (set: TenantSet) => Promise<void>;
   /** @returns the set, or the one that was made in its place. */
   readonly ask: (set: TenantSet) => Promise<TenantSet>;
+  /** The states of the keys that it replaces, and nobody needs any more. */
+  readonly replaces?: KeyState;
   /** Fails unless it was carried out exactly once. */
   readonly expect: (before: Before, after: Keyring) => void;
   /** What clients are told of it. */
@@ -71,6 +75,15 @@ function sameKeys(before: Before, after: Keyring): void {
   expect(after.keys.map(({ kid, state }) => [kid, state])).toEqual(
     before.keys.map(({ kid, state }) => [kid, state]),
   );
+}
+
+const backupOf = ({ uid }: TenantSet): string => `backup-of-${uid}`;
+
+/** A copy of the set's Secret, as somebody keeps one. */
+async function backUp(set: TenantSet): Promise<void> {
+  const { type, data } = (await set.secret()) ?? expect.fail('there is no Secret');
+  const body = { metadata: { name: backupOf(set) }, type, data };
+  await set.tenant.admin.create<SecretObject>(paths.secrets(NAMESPACE), body);
 }
 
 function revoked(site: Site, kids: readonly string[], askedAt: number): void {
@@ -133,6 +146,43 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
       expect(kidsOf(after, 'next')).toEqual(kidsOf(before, 'next'));
     },
     account: (site, before, _, askedAt) => revoked(site, kidsOf(before, 'previous'), askedAt),
+  },
+  'a longer P, L and G': {
+    async ask(set) {
+      const hours = { rotation: { propagationDelay: '2h' }, tokens: { maxLifetime: '2h' } };
+      await set.change({ ...hours, revocation: { gracePeriod: '2h' } });
+      return set;
+    },
+    expect(before, after) {
+      sameKeys(before, after);
+      expect(after).toMatchObject({ propagationDelay: 2 * HOUR, maxLifetime: 2 * HOUR });
+      for (const [index, { tokensUntil }] of after.keys.entries()) {
+        expect(tokensUntil ?? 0).toBeGreaterThanOrEqual(before.keys[index]?.tokensUntil ?? 0);
+      }
+    },
+  },
+  'another algorithm': {
+    replaces: 'next',
+    async ask(set) {
+      await set.change({ algorithm: 'ES384' });
+      return set;
+    },
+    expect(before, after) {
+      expect(kidsOf(after, 'current')).toEqual(kidsOf(before, 'current'));
+      expect(after.keys.map(({ state, algorithm }) => [state, algorithm])).toEqual([
+        ['current', 'ES256'],
+        ['next', 'ES384'],
+      ]);
+    },
+  },
+  'a restore': {
+    prepare: backUp,
+    async ask(set) {
+      const cut = Buffer.from('{').toString('base64');
+      await set.tenant.admin.patch(set.secretPath, { data: { 'keyring.json': cut } });
+      return annotate(set, { 'signet.dev/restore': backupOf(set) });
+    },
+    expect: sameKeys,
   },
   'a deletion': {
     async ask(set) {
