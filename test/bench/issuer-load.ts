@@ -55,7 +55,7 @@ export async function load(dir: string, target: Target, options: LoadOptions): P
 }
 
 /** Requests are made once, before the first is sent; Lua then only counts. */
-function scriptFor({ post }: Target, { connections, rate }: LoadOptions): string {
+function scriptFor({ post }: Target, { rate }: LoadOptions): string {
   const requests =
     post === undefined
       ? ['wrk.format("GET")']
@@ -69,7 +69,7 @@ function scriptFor({ post }: Target, { connections, rate }: LoadOptions): string
     ...requests.map((made, index) => `  requests[${index + 1}] = ${made}`),
     'end',
     `function request() at = at % ${requests.length} + 1; return requests[at] end`,
-    rate === undefined ? '' : pace((connections / rate) * 1_000),
+    rate === undefined ? '' : pace(1_000 / rate),
     'function done(summary, latency)',
     '  local e = summary.errors',
     '  local failed = e.connect + e.read + e.write + e.status + e.timeout',
@@ -80,11 +80,26 @@ function scriptFor({ post }: Target, { connections, rate }: LoadOptions): string
   ].join('\n');
 }
 
-/** Each connection waits for an exponentially distributed time; so requests come at random. */
+/**
+ * Requests come at random (a Poisson process), whether those before have been answered or not: each
+ * connection that is free takes the next time. wrk is LuaJIT, and has no clock of its own.
+ *
+ * @param mean - between two requests, in milliseconds.
+ */
 function pace(mean: number): string {
   return [
+    'local ffi = require("ffi")',
+    'ffi.cdef("typedef struct { long s; long ns; } moment; int clock_gettime(int, moment*);")',
+    'local moment, coming = ffi.new("moment"), nil',
+    'local function now()',
+    '  ffi.C.clock_gettime(1, moment)',
+    '  return tonumber(moment.s) * 1e3 + tonumber(moment.ns) / 1e6',
+    'end',
     'math.randomseed(1)',
-    `function delay() return math.floor(-${mean} * math.log(1 - math.random()) + 0.5) end`,
+    'function delay()',
+    `  coming = (coming or now()) - ${mean} * math.log(1 - math.random())`,
+    '  return math.max(0, math.floor(coming - now() + 0.5))',
+    'end',
   ].join('\n');
 }
 
@@ -108,10 +123,13 @@ export interface Bare {
   stop(): void;
 }
 
-export async function startBare(kind: string, body = ''): Promise<Bare> {
+/** @param threads - of its pool. */
+export async function startBare(
+  kind: string,
+  { body = '', threads = cpus().length } = {},
+): Promise<Bare> {
   const program = join(import.meta.dirname, 'issuer-bare.ts');
-  // A thread for each core: with Node's four it does no better.
-  const env = { ...process.env, UV_THREADPOOL_SIZE: String(cpus().length) };
+  const env = { ...process.env, UV_THREADPOOL_SIZE: String(threads) };
   const child = spawnGuarded(process.execPath, [program, kind, body], { output: 'pipe', env });
   return { url: await firstLine(child), stop: () => child.kill() };
 }

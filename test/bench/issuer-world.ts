@@ -43,6 +43,8 @@ type SetAlgorithm = 'RS256' | 'ES256';
 /** What is asked of one set. */
 export interface BenchSet {
   readonly sign: Target & Required<Pick<Target, 'post'>>;
+  /** The same over HTTPS. */
+  readonly https: Target;
   readonly jwks: Target;
 }
 
@@ -50,10 +52,14 @@ export interface BenchSet {
 export type Sets = Readonly<Record<SetAlgorithm, BenchSet>>;
 
 /** One Ready set of each algorithm, and ServiceAccounts with `signingkeysets/claims`. */
-export async function createSets({ controlPlane: { kubectl } }: Stack, kube: Kube): Promise<Sets> {
+export async function createSets(stack: Stack, kube: Kube): Promise<Sets> {
+  const { kubectl } = stack.controlPlane;
   await kubectl(['create', 'namespace', NAMESPACE]);
   await kubectl(['create', '-f', '-'], { input: JSON.stringify(callers()) });
-  const [RS256, ES256] = await Promise.all([createSet(kube, 'RS256'), createSet(kube, 'ES256')]);
+  const [RS256, ES256] = await Promise.all([
+    createSet(stack, kube, 'RS256'),
+    createSet(stack, kube, 'ES256'),
+  ]);
   return { RS256, ES256 };
 }
 
@@ -84,7 +90,11 @@ function callers(): object {
   return { apiVersion: 'v1', kind: 'List', items };
 }
 
-async function createSet(kube: Kube, algorithm: SetAlgorithm): Promise<BenchSet> {
+async function createSet(
+  { plainUrl }: Stack,
+  kube: Kube,
+  algorithm: SetAlgorithm,
+): Promise<BenchSet> {
   const name = algorithm.toLowerCase();
   const path = paths.set(NAMESPACE, name);
   await kube.request('POST', path.slice(0, path.lastIndexOf('/')), {
@@ -106,9 +116,12 @@ async function createSet(kube: Kube, algorithm: SetAlgorithm): Promise<BenchSet>
   const tokens = await Promise.all(
     Array.from({ length: CALLERS }, (_, index) => tokenOf(kube, `caller-${index}`, issuer)),
   );
+  const plain = `${plainUrl}/${NAMESPACE}/${name}`;
+  const post = { body: BODY, tokens };
   return {
-    sign: { url: `${issuer}/sign`, post: { body: BODY, tokens } },
-    jwks: { url: `${issuer}/.well-known/jwks.json` },
+    sign: { url: `${plain}/sign`, post },
+    https: { url: `${issuer}/sign`, post },
+    jwks: { url: `${plain}/.well-known/jwks.json` },
   };
 }
 

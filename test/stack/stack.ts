@@ -29,6 +29,8 @@ export interface StackOptions {
   readonly controlPlane?: ControlPlane;
   /** HTTPS with a certificate from the controller's own CA; default true. Else all on plain HTTP. */
   readonly tls?: boolean;
+  /** Whether plain HTTP has everything too, where there is HTTPS; default false. */
+  readonly plainCredentials?: boolean;
   /** Whether this process trusts that CA from then on; default true. */
   readonly trust?: boolean;
   /** Default `https://<address of the issuer>`. */
@@ -150,7 +152,8 @@ async function startProcesses(controlPlane: ControlPlane, options: StackOptions)
     const started = await signet({ ...place, ...around }, name, [
       ...['issuer', ...flags, '--credentials-dir', issuerCredentials, '--pod-name', name],
       ...['--plain-listen-address', plainAddress, '--drain-delay', '0s'],
-      ...(tls ? ['--listen-address', address, '--tls-dir', issuerTls] : [PLAIN]),
+      ...(tls ? ['--listen-address', address, '--tls-dir', issuerTls] : []),
+      ...(tls && !options.plainCredentials ? [] : [PLAIN]),
       ...more,
     ]);
     const plainUrl = `http://${plainAddress}`;
