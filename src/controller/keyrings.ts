@@ -15,6 +15,8 @@ export interface HeldKeyring {
   /** Absent when the Secret is damaged. */
   readonly keyring?: Keyring;
   readonly fault?: ReadyFault;
+  /** Whether what is damaged is no newer format, so that nothing is lost where it is written over. */
+  readonly isOurFormat?: boolean;
 }
 
 type SetName = Pick<KeyringOwner, 'namespace' | 'name'>;
@@ -45,18 +47,24 @@ export class Keyrings {
     return this.#held.get(setUid);
   }
 
-  /** Every usable keyring of sets of this name, whatever their uid. */
+  /**
+   * Every usable keyring of sets of this name, whatever their uid. Of one that is damaged, what was
+   * last read whole: where its set is gone, that is retired in its place.
+   */
   named(namespace: string, name: string): Keyring[] {
     const uids = this.#byName.get(`${namespace}/${name}`) ?? new Set<string>();
-    return [...uids]
-      .map((uid) => this.#held.get(uid)?.keyring)
-      .filter((ring) => ring !== undefined);
+    return [...uids].map((uid) => this.#usable(uid)).filter((ring) => ring !== undefined);
   }
 
   all(): Keyring[] {
-    return [...this.#held.values()]
-      .map(({ keyring }) => keyring)
+    return [...this.#held.keys()]
+      .map((uid) => this.#usable(uid))
       .filter((ring) => ring !== undefined);
+  }
+
+  #usable(setUid: string): Keyring | undefined {
+    const held = this.#held.get(setUid);
+    return held?.keyring ?? (held?.isOurFormat === true ? this.lastGood(setUid) : undefined);
   }
 
   /** What a Secret held that somebody else deleted; nothing, for a set that was retired. */
@@ -146,7 +154,7 @@ function read(secret: SecretObject, uid: string): HeldKeyring {
     keyring = decodeSecret(secret);
   } catch (error) {
     if (!(error instanceof KeyringDamagedError)) throw error;
-    return { secret, fault: damaged(secret, error) };
+    return { secret, fault: damaged(secret, error), isOurFormat: error.code !== 'FormatUnknown' };
   }
   if (keyring.owner.uid === uid) return { secret, keyring };
   return { secret, fault: notOurs(secret.metadata.name, 'it holds the keys of another set') };

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { SET_NAME_LABEL, SET_NAMESPACE_LABEL } from '../../../src/api/constants.ts';
+import type { SigningKeySetSpec } from '../../../src/api/signingkeyset.generated.ts';
 import { paths } from '../../../src/controller/objects.ts';
 import { eventually } from '../../support/eventually.ts';
-import { ES256, NAMESPACE, startWorld, type Tenant, type World } from './world.ts';
+import { ES256, NAMESPACE, startWorld, type Tenant, type TenantSet, type World } from './world.ts';
 
 let world: World;
 
@@ -110,6 +111,7 @@ describe.concurrent('a ConfigMap of ours that somebody made immutable', () => {
     await world.patch(paths.configMap(set.tenant.name, 'keys'), { immutable: true });
     const after = await eventually(async () => {
       const found = await set.tenant.configMap('keys');
+      expect(found).toBeDefined();
       expect(found?.metadata.uid).not.toBe(before?.metadata.uid);
       return found;
     });
@@ -123,5 +125,31 @@ describe.concurrent('a ConfigMap of ours that somebody made immutable', () => {
         (await set.tenant.configMap('keys'))?.data?.[`${next}.crt`],
       ),
     );
+  });
+});
+
+describe.concurrent('a set that is deleted while its Secret is damaged', () => {
+  async function damaged(spec: SigningKeySetSpec): Promise<TenantSet> {
+    const set = await (await world.tenant()).applyReady(spec);
+    await world.patch(set.secretPath, { data: { [`${await set.kid('next')}.key`]: null } });
+    await set.until('Ready', 'KeyringDamaged');
+    return set;
+  }
+
+  it('is retired from what was last read, and goes when its last token has expired', async () => {
+    const set = await damaged(ES256);
+    await set.delete();
+    await set.told('KeysRetired');
+    await eventually(async () => expect(await set.secret()).toBeUndefined());
+  });
+
+  it('and made again goes on with these keys', async () => {
+    const set = await damaged({ ...ES256, tokens: { maxLifetime: '1h' } });
+    await set.delete();
+    await set.told('KeysRetired');
+    const kids = await set.kids('current');
+    const again = await set.tenant.applyReady(ES256);
+    await again.told('KeysResumed');
+    expect(await again.kids('current')).toEqual(kids);
   });
 });
