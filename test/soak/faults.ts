@@ -148,7 +148,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'Secret tampered with': tampered,
   'ConfigMap deleted': (scene) => onConfigMap(scene, 'DELETE'),
   'ConfigMap edited': (scene) =>
-    onConfigMap(scene, 'PATCH', { data: { 'jwks.json': null, 'next.crt': 'mine' } }),
+    onConfigMap(scene, 'PATCH', { data: { 'next.crt': 'mine', mine: 'mine' } }),
   'set deleted and made again': async (scene) => {
     const { apiVersion, kind, metadata, spec } = await scene.victim();
     const { namespace, name } = metadata;

@@ -1,3 +1,4 @@
+import type { JSONWebKeySet } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { secretName } from '../../../src/api/constants.ts';
 import { paths } from '../../../src/controller/objects.ts';
@@ -87,13 +88,28 @@ describe.concurrent('in the middle of a rotation', FAULT, () => {
   });
 
   it('the ConfigMap is edited: it is written again, the rotation is carried out, no token is refused', async () => {
-    const set = await site.set();
+    // Long enough that the next key is put back well before it signs.
+    const set = await site.set({ rotation: { propagationDelay: '10s' } });
     await site.inMidRotation(set, async () => {
-      const data = { 'jwks.json': null, 'next.crt': 'mine', mine: 'mine' };
-      await site.patch(paths.configMap(set.tenant.name, TARGET), { data });
+      const path = paths.configMap(set.tenant.name, TARGET);
+      const next = await set.kid('next');
+      const published = (await set.tenant.configMap(TARGET))?.data?.['jwks.json'] ?? '';
+      const { keys }: JSONWebKeySet = JSON.parse(published);
+      const older = keys.filter(({ kid }) => kid !== next);
+      expect(older).toHaveLength(keys.length - 1);
+      // Nobody writes it again before gateways have it.
+      site.stack.controller.pause();
+      const data = {
+        'jwks.json': JSON.stringify({ keys: older }),
+        'next.crt': 'mine',
+        mine: 'mine',
+      };
+      await site.patch(path, { data });
+      await site.mounted(set);
+      site.stack.controller.resume();
       await eventually(async () => {
         const written = (await set.tenant.configMap(TARGET))?.data;
-        expect(Object.keys(written ?? {})).toContain('jwks.json');
+        expect(written?.['jwks.json']).toBe(published);
         expect(written).not.toHaveProperty('mine');
         expect(written?.['next.crt']).toContain('BEGIN CERTIFICATE');
       }, PATIENCE);

@@ -99,9 +99,9 @@ export class Site extends Admin {
   }
 
   /** A set in a namespace of its own, with a ConfigMap, and traffic from now on. */
-  async set(): Promise<TenantSet> {
+  async set(changes: SigningKeySetSpec = {}): Promise<TenantSet> {
     const tenant = await this.tenantWithAccounts();
-    const set = await tenant.apply(specOf('login'));
+    const set = await tenant.apply({ ...specOf('login'), ...changes });
     await set.until('Published', 'True', PATIENCE.timeout);
     await this.follow(set);
     // The next key of a new set does not wait for P; every later one does.
@@ -150,6 +150,21 @@ export class Site extends Admin {
     const before = await set.kid('current');
     await this.#ask(set);
     await this.verified(await set.promoted(before, PATIENCE.timeout));
+  }
+
+  /** Waits until whoever mounts ConfigMaps has read those of a set as they are now. */
+  async mounted(set: TenantSet): Promise<void> {
+    const since = Date.now();
+    await eventually(
+      () =>
+        auditEvents(this.plane.auditLog, { since }).some(
+          ({ verb, objectRef }) =>
+            verb === 'list' &&
+            objectRef?.resource === 'configmaps' &&
+            objectRef.namespace === set.tenant.name,
+        ),
+      PATIENCE,
+    );
   }
 
   /** No token was refused that should verify, and none verified that was revoked. */

@@ -15,6 +15,8 @@ export interface Copy {
   keys(): Promise<HeldKeys | undefined>;
 }
 
+const NO_KEYS = JSON.stringify({ keys: [] });
+
 /** Importing a key costs more than verifying with it: done once for each text. */
 class Parsed {
   #text = '';
@@ -102,10 +104,12 @@ export class MountedConfigMap implements Copy {
     this.#delay = delay;
   }
 
-  /** Takes what the API server answered; a ConfigMap that is gone changes no mount. */
+  /**
+   * Takes what the API server answered, whoever wrote it: a JWKS that somebody took out is a gateway
+   * without keys. A ConfigMap that is gone changes no mount.
+   */
   read({ data = {} }: ConfigMapObject, askedAt: number): void {
-    const text = data['jwks.json'];
-    if (text !== undefined) this.#coming.push({ text, askedAt });
+    this.#coming.push({ text: data['jwks.json'] ?? NO_KEYS, askedAt });
   }
 
   async keys(): Promise<HeldKeys | undefined> {
