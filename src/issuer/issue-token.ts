@@ -91,9 +91,13 @@ export function signer({ set, standing }: Found): Signer {
       'Its keys still verify for a while; make the SigningKeySet again to go on signing.',
     );
   }
-  const key = set.ring.keys.find((one) => one.state === 'current');
-  if (standing !== 'active' || key?.privateKey === undefined) throw unavailable();
-  return { ...key, privateKey: key.privateKey };
+  const key = set.ring.keys.find(isSigner);
+  if (standing !== 'active' || key === undefined) throw unavailable();
+  return key;
+}
+
+function isSigner(key: SigningKey): key is Signer {
+  return key.state === 'current' && key.privateKey !== undefined;
 }
 
 function lifetimeSeconds({ maxLifetime }: Keyring, asked = Math.min(maxLifetime, HOUR)): number {

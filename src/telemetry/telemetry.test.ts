@@ -113,6 +113,24 @@ describe('the telemetry server', () => {
   });
 });
 
+it('the telemetry server closes what one address opens beyond its share, and answers when some have gone', async () => {
+  const registry = createRegistry();
+  const server = await startTelemetry({ listenAddress: '127.0.0.1:0', registry, ready: {} });
+  const [host, port] = server.address.split(':');
+  const mute = Array.from({ length: 70 }, () => connect(Number(port), host));
+  try {
+    for (const socket of mute) socket.on('error', () => undefined);
+    const patience = { timeout: 30_000 };
+    const closed = () => mute.filter((socket) => socket.closed).length;
+    await expect.poll(closed, patience).toBe(6);
+    for (const socket of mute) socket.destroy();
+    const healthz = () => fetch(`http://${server.address}/healthz`).catch(() => undefined);
+    await expect.poll(async () => (await healthz())?.status, patience).toBe(200);
+  } finally {
+    await server.close(0);
+  }
+});
+
 /** Sends a request line as it is, which no client does that reads the URL first. */
 async function raw(address: string, target: string): Promise<string> {
   const [host, port] = address.split(':');
