@@ -81,7 +81,7 @@ export class Apply {
     const live = transition.confirm
       ? await confirmed(this.#options.kube, set, keyring.owner)
       : undefined;
-    const isFirst = kind === 'RestoreFromBackup' ? held === undefined : FIRST_WRITES.has(kind);
+    const isFirst = FIRST_WRITES.has(kind) || (FROM_COPIES.has(kind) && held === undefined);
     // What is written back holds its issuer already.
     if (!isFirst) await this.#replaceSecret(keyring, held);
     else if (!(await this.#createAlone(keyring, kind === 'Restore' ? () => true : stillClaims))) {
@@ -252,8 +252,10 @@ export class Apply {
   }
 }
 
-/** Those that make a Secret; a backup may also take the place of one that cannot be read. */
-const FIRST_WRITES: ReadonlySet<Transition['kind']> = new Set(['Create', 'Resume', 'Restore']);
+/** Those that make a Secret. */
+const FIRST_WRITES: ReadonlySet<Transition['kind']> = new Set(['Create', 'Resume']);
+/** Those that make one, or take the place of one that cannot be read or is an older state. */
+const FROM_COPIES: ReadonlySet<Transition['kind']> = new Set(['Restore', 'RestoreFromBackup']);
 
 const CANCEL_TOO_LATE: Notice = {
   type: 'Warning',

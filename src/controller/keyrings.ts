@@ -3,11 +3,11 @@ import { decodeSecretData } from '../keys/codec.ts';
 import { KeyringDamagedError } from '../keys/damage.ts';
 import type { Keyring, KeyringOwner } from '../keys/keyring.ts';
 import type { Change } from '../kube/store.ts';
+import { isOlder } from '../rotation/put-back.ts';
 import type { Notice, ReadyFault } from '../rotation/situation.ts';
 import { IssuerHolders } from './issuer-holders.ts';
 import type { LostKeyring } from './lost-keyring.ts';
 import type { SecretObject } from './objects.ts';
-import { rolledBack } from './rolled-back.ts';
 
 /** A Secret of ours as it was last seen, and what could be read from it. */
 export interface HeldKeyring {
@@ -29,6 +29,8 @@ type OnFinding = (about: SetName & Pick<KeyringOwner, 'uid'>, finding: Notice) =
 export class Keyrings {
   readonly #held = new Map<string, HeldKeyring>();
   readonly #lastGood = new Map<string, Keyring>();
+  /** What was read before a Secret was put back to the older state that it holds. */
+  readonly #newer = new Map<string, Keyring>();
   /**
    * Who has an issuer: also those whose Secret is damaged just now, or waits to be written back, as
    * they were last read.
@@ -69,14 +71,19 @@ export class Keyrings {
 
   /** What a Secret held that somebody else deleted; nothing, for a set that was retired. */
   lost(setUid: string): LostKeyring | undefined {
-    const keyring = this.#held.has(setUid) ? undefined : this.#lastGood.get(setUid);
+    const keyring = this.#held.has(setUid) ? undefined : this.lastGood(setUid);
     if (keyring === undefined || keyring.retiredAt !== undefined) return undefined;
     return { keyring, isLast: !this.#vanished.has(setUid) };
   }
 
   /** As it was last read whole, whatever has become of its Secret since. */
   lastGood(setUid: string): Keyring | undefined {
-    return this.#lastGood.get(setUid);
+    return this.#newer.get(setUid) ?? this.#lastGood.get(setUid);
+  }
+
+  /** What was read of a keyring before somebody put its Secret back to an older state. */
+  newer(setUid: string): Keyring | undefined {
+    return this.#held.get(setUid)?.keyring && this.#newer.get(setUid);
   }
 
   /** How many Secrets cannot be used as they are. */
@@ -88,6 +95,7 @@ export class Keyrings {
   giveUp(setUid: string): void {
     if (this.#held.has(setUid)) return;
     this.#lastGood.delete(setUid);
+    this.#newer.delete(setUid);
     this.holders.delete(setUid);
     this.#vanished.delete(setUid);
   }
@@ -107,7 +115,7 @@ export class Keyrings {
 
   #load(uid: string, object: SecretObject): string | undefined {
     const held = read(object, uid);
-    const before = this.#lastGood.get(uid);
+    this.#noteOlder(uid, held);
     this.#held.set(uid, held);
     this.#vanished.delete(uid);
     if (held.keyring !== undefined) {
@@ -118,9 +126,16 @@ export class Keyrings {
     if (owner === undefined) return undefined;
     const uids = this.#byName.get(keyOf(owner)) ?? new Set();
     this.#byName.set(keyOf(owner), uids.add(uid));
-    const finding = findingIn(held, before);
-    if (finding !== undefined) this.#onFinding({ ...owner, uid }, finding);
+    if (held.fault !== undefined) this.#onFinding({ ...owner, uid }, damageFound(held.fault));
     return keyOf(owner);
+  }
+
+  /** Whoever goes on from an older state has taken it for the keyring, and so do we. */
+  #noteOlder(uid: string, { keyring, secret }: HeldKeyring): void {
+    const before = this.#lastGood.get(uid);
+    if (keyring === undefined || before === undefined) return;
+    if (isOlder(keyring, before)) this.#newer.set(uid, before);
+    else if (!sameContent(secret, this.#held.get(uid)?.secret)) this.#newer.delete(uid);
   }
 
   #ownerOf(uid: string, { metadata }: SecretObject): SetName | undefined {
@@ -136,11 +151,12 @@ function keyOf({ namespace, name }: SetName): string {
 }
 
 /** What somebody should hear of who looks after this set. */
-function findingIn({ fault, keyring }: HeldKeyring, before: Keyring | undefined) {
-  if (fault !== undefined) {
-    return { type: 'Warning', reason: 'KeyringDamaged', message: fault.message } as const;
-  }
-  return keyring && before && rolledBack(before, keyring);
+function damageFound({ message }: ReadyFault): Notice {
+  return { type: 'Warning', reason: 'KeyringDamaged', message };
+}
+
+function sameContent(left: SecretObject, right: SecretObject | undefined): boolean {
+  return JSON.stringify(left.data) === JSON.stringify(right?.data);
 }
 
 /** The keyring in a Secret. @throws KeyringDamagedError */

@@ -81,18 +81,24 @@ export function observe(namespace: string, name: string, sources: Sources): View
     replicas,
     ...skew,
     ...(backup === undefined ? {} : { backup: foreign ? withoutPlace(backup, uid) : backup }),
-    ...(held?.keyring === undefined ? remembered(set, caches) : { keyring: held.keyring }),
+    ...known(set, held?.keyring, caches),
     ...(fault === undefined ? {} : { keyringFault: fault }),
     ...(lost === undefined ? {} : { lostKeyring: lost }),
   };
   return { observed, policy, set, ...lapse };
 }
 
-/** What matters of a keyring that cannot be read now. */
-function remembered(
+/** The keyring, and what matters of those that were read before it. */
+function known(
   { metadata, status }: SigningKeySet,
+  keyring: Keyring | undefined,
   { keyrings }: Caches,
-): Pick<Observed, 'lastNumber' | 'revoked'> {
+): Pick<Observed, 'keyring' | 'newer' | 'lastNumber' | 'revoked'> {
+  const newer = keyrings.newer(metadata.uid);
+  if (keyring !== undefined) {
+    const revoked = knownRevoked(undefined, status);
+    return { keyring, revoked, ...(newer === undefined ? {} : { newer }) };
+  }
   const last = keyrings.lastGood(metadata.uid);
   return {
     revoked: knownRevoked(last, status),

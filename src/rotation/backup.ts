@@ -1,5 +1,5 @@
 import { LONGEST_MAX_AGE } from '../api/caching.ts';
-import type { Keyring, SigningKey } from '../keys/keyring.ts';
+import type { Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { ownership } from './beginnings.ts';
 import { MOST_PREVIOUS_KEYS } from './gate.ts';
 import { revokeAt, tokensUntil } from './lifetimes.ts';
@@ -17,6 +17,7 @@ import {
 import { short } from './text.ts';
 import {
   isMade,
+  KEPT_REVOKED,
   keptRevoked,
   newNext,
   remember,
@@ -62,7 +63,10 @@ function refusalOfKeys(backup: Keyring, facts: Bereft): string | undefined {
   if (ring === undefined || observed.clockSkew !== undefined) return undefined;
   const added = keysToAdd(backup, ring, facts).length;
   if (added === 0) {
-    return 'it holds no key that this set lacks and that has unexpired tokens: nothing to restore';
+    return (
+      'it holds no key that this set lacks, that has unexpired tokens, and of which it is known that ' +
+      'it was not revoked: nothing to restore'
+    );
   }
   const sum = previousKeys(ring).length + added;
   if (sum <= MOST_PREVIOUS_KEYS) return undefined;
@@ -76,12 +80,20 @@ function refusalOfKeys(backup: Keyring, facts: Bereft): string | undefined {
  * Signed for this set, not known to it, and with tokens that may be alive; never what was revoked.
  * The next key may have been promoted since: it comes along where there is room.
  */
-function keysToAdd(backup: Keyring, ring: Keyring, time: Pick<Time, 'now'>): SigningKey[] {
+function keysToAdd(backup: Keyring, ring: Keyring, facts: Bereft): SigningKey[] {
   const known = new Set([...ring.keys, ...ring.revoked].map(({ kid }) => kid));
-  const lost = backup.keys.filter((key) => !known.has(key.kid) && !isExpired(key, time));
+  const lost = backup.keys.filter(
+    (key) => !known.has(key.kid) && !isExpired(key, facts) && !mayBeForgotten(key, ring, facts),
+  );
   const signed = lost.filter(({ state }) => state !== 'next');
   const hasRoom = previousKeys(ring).length + lost.length <= MOST_PREVIOUS_KEYS;
   return hasRoom ? lost : signed;
+}
+
+/** So old that it may have been revoked, and have left the list of what was. */
+function mayBeForgotten({ createdAt }: SigningKey, { revoked }: Keyring, { policy }: Bereft) {
+  const oldest = Math.min(...revoked.map(({ revokedAt }) => revokedAt));
+  return revoked.length >= KEPT_REVOKED && createdAt <= oldest + policy.clockSkew;
 }
 
 /** No token of it is left. One with a private half may have signed again since the backup. */
@@ -98,7 +110,7 @@ export function restoreFromBackup(facts: Bereft, request: PendingRequest): Trans
   const { ring, set } = facts;
   const { keyring, fate } =
     ring === undefined
-      ? inPlaceOfNone(backup.keyring, facts, request)
+      ? asRestored(backup.keyring, facts, request)
       : besides(backup.keyring, ring, facts, request);
   return {
     kind: 'RestoreFromBackup',
@@ -114,12 +126,29 @@ export function restoreFromBackup(facts: Bereft, request: PendingRequest): Trans
   };
 }
 
+function asRestored(backup: Keyring, facts: Bereft, { number }: PendingRequest) {
+  const { keyring, signer } = inPlaceOfNone(backup, facts, number);
+  const gone = new Set(keyring.revoked.map(({ kid }) => kid));
+  const left = backup.keys.filter(({ kid }) => gone.has(kid)).map(({ kid }) => short(kid));
+  const told = left.length === 0 ? '' : `. Left out, because revoked: ${left.join(', ')}`;
+  const fate =
+    `${signer} signs. Keys made after that backup are gone: their tokens are refused as soon as ` +
+    `verifiers refetch, and until then those of a key that they have not seen${told}`;
+  return { keyring, fate };
+}
+
 /**
  * The backup becomes the keyring, without what was revoked since (I8). Nobody knows what verifiers
  * hold by now, so the next key is published anew, and waits for the longest copy of any JWKS of ours
  * at least; nor which of the keys with a private half has signed since (I1).
+ *
+ * @param number of the request that is answered by this.
  */
-function inPlaceOfNone(backup: Keyring, facts: Bereft, request: PendingRequest) {
+export function inPlaceOfNone(
+  backup: Keyring,
+  facts: Bereft,
+  number: number,
+): { readonly keyring: KeyringDraft; readonly signer: string } {
   const { set, policy, observed } = facts;
   const { retiredAt: _over, ...kept } = backup;
   const maxLifetime = Math.max(backup.maxLifetime, policy.maxLifetime);
@@ -129,23 +158,26 @@ function inPlaceOfNone(backup: Keyring, facts: Bereft, request: PendingRequest) 
     .filter(({ kid }) => !gone.has(kid))
     .map((key) => (isExpired(key, facts) ? key : perhapsSigning(key, maxLifetime, facts)))
     .map((key) => unpublished(key, policy));
-  const draft = revoke(
+  const keyring = revoke(
     {
       ...kept,
       ...ownership(set, backup),
       keys: withSigners(keys, backup, facts),
-      revoked: keptRevoked([...known, ...kept.revoked]),
-      requests: remember(kept.requests, request.number, idsPresent(set)),
+      revoked: seenAgain(keptRevoked([...known, ...kept.revoked]), backup),
+      requests: remember(kept.requests, number, idsPresent(set)),
     },
     keys.filter((key) => isExpired(key, facts)).map(({ kid }) => kid),
     facts,
   );
-  const left = backup.keys.filter(({ kid }) => gone.has(kid)).map(({ kid }) => short(kid));
-  const told = left.length === 0 ? '' : `. Left out, because revoked: ${left.join(', ')}`;
-  const fate =
-    `${signerOf(draft)} signs. Keys made after that backup are gone: their tokens are refused as ` +
-    `soon as verifiers refetch, and until then those of a key that they have not seen${told}`;
-  return { keyring: draft, fate };
+  return { keyring, signer: signerOf(keyring) };
+}
+
+/** Of a revoked key that a Secret holds again, nobody knows who has it (I6). */
+export function seenAgain(revoked: readonly RevokedKey[], { keys }: Keyring): RevokedKey[] {
+  const kids = new Set(keys.map(({ kid }) => kid));
+  return revoked.map(({ revokedEverywhereAt: at, ...key }) =>
+    at === undefined || kids.has(key.kid) ? key : { ...key, revokedEverywhereAt: at },
+  );
 }
 
 /**
@@ -175,10 +207,11 @@ function withSigners(
 
 function signerOf({ keys }: KeyringDraft): string {
   const signer = keys.filter(isMade).find(({ state }) => state === 'current');
-  return signer === undefined ? 'A new key' : short(signer.kid);
+  return signer === undefined ? 'a new key' : short(signer.kid);
 }
 
-function unpublished(key: SigningKey, policy: Policy): SigningKey {
+/** A key of which nobody knows whether verifiers hold it: it is published anew, and waits (I1, I3). */
+export function unpublished(key: SigningKey, policy: Policy): SigningKey {
   if (key.state === 'previous') return key;
   const { publishedAt: _no, ...rest } = key;
   return { ...rest, inFirstJwks: false, propagationDelay: patience(key, policy) };

@@ -1,3 +1,4 @@
+import { LONGEST_MAX_AGE } from '../api/caching.ts';
 import type { ReasonOf } from '../api/reasons.ts';
 import type { Keyring, RevokedKey } from '../keys/keyring.ts';
 import {
@@ -31,10 +32,11 @@ export function create(
   const first = {
     make: keyShape(policy),
     createdAt: stamp,
-    propagationDelay: policy.propagationDelay,
     inFirstJwks: isFirst,
     // After a loss verifiers hold a JWKS of other keys: nobody knows these, and the next waits (I1).
-    ...(isFirst ? { publishedAt: stamp } : {}),
+    ...(isFirst
+      ? { publishedAt: stamp, propagationDelay: policy.propagationDelay }
+      : { propagationDelay: Math.max(policy.propagationDelay, LONGEST_MAX_AGE) }),
   };
   const keyring: KeyringDraft = {
     owner: ownerOf(set),

@@ -7,6 +7,7 @@ import { gate } from './gate.ts';
 import { withStalestReplica } from './lifetimes.ts';
 import { tellOverdue, tellsOverdueAt } from './overdue.ts';
 import { type PendingRequest, pendingWithoutKeys, readPending } from './pending.ts';
+import { dropRevived, writeBack } from './put-back.ts';
 import { type Intake, takeRequests, takeRestore } from './requests.ts';
 import { isSuperseded, type Retirement, retire } from './retirement.ts';
 import { carryOutRequest, rotateWhenDue } from './rotate.ts';
@@ -92,7 +93,11 @@ function planFormer(observed: Observed, policy: Policy, time: Time): Plan {
 function planSet(set: ObservedSet, observed: Observed, policy: Policy, time: Time): Plan {
   const { keyring: ring } = observed;
   if (ring === undefined) return planWithoutKeys({ set, observed, policy, ...time });
+  const { newer } = observed;
+  if (newer !== undefined) return { transition: writeBack(ring, newer, policy, time) };
   const situation: Situation = { set, ring, observed, policy, ...time };
+  const dropped = dropRevived(situation);
+  if (dropped !== undefined) return { transition: dropped };
   const intake = takeRequests(situation);
   if (intake !== undefined) {
     const notices = [...intake.notices, ...announceWait(intake, situation)];

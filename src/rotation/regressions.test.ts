@@ -125,6 +125,20 @@ describe('no rule is broken when', () => {
     expect(universe.told).not.toContain('RotationForced');
   });
 
+  test('a set is made again, and a replica that was cut off as it was deleted filled caches for R (I1)', () => {
+    live([
+      the.spec({ maxLifetime: MINUTE, clockSkew: 1_000 }),
+      ROTATE,
+      the.wait(2 * DAY),
+      the.cut(0),
+      the.remove,
+      the.wait(62.5 * MINUTE),
+      the.stop(0),
+      the.make,
+      the.sign(0),
+    ]);
+  });
+
   test('the answer to the write of a rotation is lost, and the request is typed again (I9)', () => {
     const universe = live([
       the.fault({ after: 1, kind: 'lost' }),

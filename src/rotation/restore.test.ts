@@ -76,7 +76,7 @@ describe('signet.dev/restore on a set without a usable keyring', () => {
       const { world, backup } = restored(() => ({ rotate: 'compromised' }));
       expect(world.keys.revoked).toHaveLength(backup.keys.length);
       expect(world.keys.keys.map(({ state }) => state)).toEqual(['current', 'next']);
-      expect(world.messages.at(-1)).toContain('A new key signs');
+      expect(world.messages.at(-1)).toContain('a new key signs');
     });
 
     test('where its current key was, its next key signs', () => {
@@ -257,6 +257,24 @@ describe('signet.dev/restore on a set with keys', () => {
     holding(world, backup).annotate(ASKED);
     expect(refusal(world)).toContain('holds no key that this set lacks');
     expect(previousKeys(world.keys)).toEqual([]);
+  });
+
+  test('takes back nothing as old as what the list of revoked keys may have lost (I8)', () => {
+    const world = World.start();
+    const backup = world.keys;
+    world.annotate({ rotate: 'compromised' });
+    for (let times = 0; times < 16; times += 1) {
+      world.wait(P).annotate({ revoke: nextKey(world.keys).kid });
+    }
+    const kids = [...world.keys.keys, ...world.keys.revoked].map(({ kid }) => kid);
+    expect(kids).not.toContain(currentKey(backup).kid);
+    holding(world, backup).annotate(ASKED);
+    expect(refusal(world)).toContain('of which it is known that it was not revoked');
+    expect(previousKeys(world.keys)).toEqual([]);
+    const { keys: later } = World.start();
+    const young = later.keys.map((key) => ({ ...key, createdAt: world.now }));
+    holding(world, { ...later, keys: young }).annotate(ASKED);
+    expect(previousKeys(world.keys)).toHaveLength(2);
   });
 
   test('is refused where it would make more than three previous keys (I18)', () => {

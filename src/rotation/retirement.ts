@@ -34,7 +34,7 @@ export function retire(
   if (former.retiredAt === undefined)
     return { do: 'write', transition: begin(former, flags, time) };
   const due = dueKids(former, time);
-  const end = endOf(former, former.retiredAt);
+  const end = endOf(former, former.retiredAt, flags);
   if (end <= now) return { do: 'discard', keyring: former, why: 'its last token has expired' };
   if (due.length > 0) return { do: 'write', transition: withoutDue(former, due, time) };
   const waits = previousKeys(former)
@@ -58,7 +58,7 @@ function begin(former: Keyring, flags: Flags, time: Time): Transition {
       ? { ...key, tokensUntil: tokensUntil(key, former.maxLifetime, flags, time) }
       : key,
   );
-  const end = endOf({ ...former, keys }, stamp);
+  const end = endOf({ ...former, keys }, stamp, flags);
   return {
     kind: 'Retire',
     keyring: { ...former, keys, retiredAt: stamp },
@@ -76,12 +76,14 @@ function begin(former: Keyring, flags: Flags, time: Time): Transition {
 }
 
 /**
- * When the last token has expired, and every cache filled before the set was deleted: whoever
- * makes the set again after that starts with a JWKS that nobody holds an older one of (I1).
+ * When the last token has expired, and every cache that was filled before the last replica knew that
+ * the set is deleted, which one that is cut off does not for R: whoever makes the set again after that
+ * starts with a JWKS that nobody holds an older one of (I1).
  */
-function endOf({ keys }: Keyring, retiredAt: Instant): Instant {
+function endOf({ keys }: Keyring, retiredAt: Instant, flags: Flags): Instant {
   const cached = jwksMaxAge(Math.max(...keys.map(({ propagationDelay }) => propagationDelay)));
-  return Math.max(retiredAt + cached, ...keys.map((key) => key.tokensUntil ?? 0));
+  const lastCopy = retiredAt + flags.maxStaleness + flags.clockSkew + cached;
+  return Math.max(lastCopy, ...keys.map((key) => key.tokensUntil ?? 0));
 }
 
 function withoutDue(former: Keyring, kids: readonly string[], time: Time): Transition {

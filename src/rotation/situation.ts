@@ -127,10 +127,12 @@ export interface Observed {
   /** The number of the last request that a keyring recorded which cannot be read any more (I9). */
   readonly lastNumber?: number;
   /**
-   * The keys that were revoked, newest first, as far as anybody knows, where the keyring itself cannot
-   * be read: none of them comes back from a backup (I8). Absent: none is known.
+   * The keys that the last status names as revoked, newest first; where the keyring itself cannot be
+   * read, also those of what was last read of it. None of them comes back (I8). Absent: none is known.
    */
   readonly revoked?: readonly RevokedKey[];
+  /** What was read of the keyring before somebody put its Secret back to an older state. */
+  readonly newer?: Keyring;
   /** The keyring as last seen before its Secret was deleted. */
   readonly lostKeyring?: Keyring;
   /** Keyrings of sets of this name that are gone. */

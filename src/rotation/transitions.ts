@@ -14,8 +14,11 @@ import {
 } from './situation.ts';
 import { short } from './text.ts';
 
-/** Status lists three; the others keep a backup from bringing back what was revoked (I8). */
-const KEPT_REVOKED = 16;
+/**
+ * Status lists three; the others keep a backup from bringing back what was revoked (I8). A backup that
+ * may hold a key that has left the list is refused: the list need not grow for ever.
+ */
+export const KEPT_REVOKED = 16;
 /** So many texts of `rotate=id:<text>` are remembered (design section 1). */
 export const KEPT_IDS = 16;
 

@@ -136,16 +136,22 @@ describe.concurrent('signet.dev/restore=<secret>', () => {
 });
 
 describe.concurrent('a Secret that was put back to an older state by hand', () => {
-  it('is used, and a Warning names the revoked keys that verify again', async () => {
+  it('is written back, and a Warning names the revoked keys that verified again', async () => {
     const set = await make();
+    const { data, type } = (await set.secret()) ?? expect.fail('there is no Secret');
     const first = await set.kid('current');
-    await set.annotate('rotate=now');
-    await set.promoted(first);
-    const { data } = (await set.secret()) ?? {};
-    await set.annotate('revoke=previous');
-    await eventually(async () => expect(await set.kids('previous')).toEqual([]));
-    await world.patch(set.secretPath, { data });
+    await set.annotate('rotate=compromised');
+    await set.told('KeysCompromised');
+    await set.until('Published', 'ForcedEarly');
+    const { keys, revoked } = await set.keyring();
+    const { metadata } = (await set.secret()) ?? expect.fail('there is no Secret');
+    await world.kube.request('PUT', set.secretPath, { body: { metadata, type, data } });
     expect((await set.told('KeyringRolledBack')).message).toContain(first.slice(0, 8));
+    await eventually(async () => {
+      const ring = await set.keyring();
+      expect(ring.keys.map(({ kid }) => kid)).toEqual(keys.map(({ kid }) => kid));
+      expect(ring.revoked.map(({ kid }) => kid)).toEqual(revoked.map(({ kid }) => kid));
+    });
   });
 });
 
@@ -162,5 +168,28 @@ describe.concurrent('a set that was deleted while its Secret was damaged', () =>
     await eventually(async () => expect(await metrics()).toMatch(/signet_keyrings_damaged [1-9]/));
     expect(await (await fetch(jwks)).json()).toEqual(served);
     expect(await set.secret()).toBeDefined();
+  });
+});
+
+// The one controller of all tests here: no other runs meanwhile.
+describe('a Secret that was put back to an older state while no controller ran', () => {
+  it('loses the keys that the status lists as revoked', async () => {
+    const set = await make();
+    const { data, type } = (await set.secret()) ?? expect.fail('there is no Secret');
+    const first = await set.kid('current');
+    await set.annotate('rotate=now');
+    await set.promoted(first);
+    await set.annotate(`revoke=${first}`);
+    await set.told('KeyRevoked');
+    await eventually(async () => {
+      const { keys = [] } = await set.status();
+      expect(keys.find(({ kid }) => kid === first)?.state).toBe('revoked');
+    });
+    await world.stack.controller.kill();
+    const { metadata } = (await set.secret()) ?? expect.fail('there is no Secret');
+    await world.kube.request('PUT', set.secretPath, { body: { metadata, type, data } });
+    await world.stack.controller.restart();
+    expect((await set.told('KeyringRolledBack')).message).toContain(first.slice(0, 8));
+    expect(await set.kid('current')).not.toBe(first);
   });
 });

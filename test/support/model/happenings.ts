@@ -126,6 +126,10 @@ export const damage = happening('the Secret is damaged', (universe) => {
 export const mend = happening('the Secret is mended', (universe) => {
   universe.isDamaged = false;
 });
+export const putBack = happening(
+  'the Secret is put back to the backup, under its own name',
+  (universe) => universe.putBack(),
+);
 export const lose = happening('the Secret is deleted', (universe) => {
   // Before the first report nobody can tell a set that lost its keys from a new one.
   if (universe.set !== undefined && universe.set.reportedKids.length > 0) universe.lose();

@@ -84,7 +84,7 @@ const happenings: fc.Arbitrary<the.Happening> = fc.oneof(
   { weight: 2, arbitrary: fc.constant(the.make) },
   {
     weight: 2,
-    arbitrary: fc.constantFrom(the.damage, the.mend, the.lose),
+    arbitrary: fc.constantFrom(the.damage, the.mend, the.lose, the.putBack),
   },
 );
 
@@ -98,6 +98,8 @@ const stories = fc.constantFrom<readonly the.Happening[]>(
   [the.clock(0), ...rotation, the.annotate({ rotate: 'now' }), the.clock(4 * MINUTE), ...rotation],
   [the.damage, restore],
   [the.backUp, ...rotation, the.damage, restore],
+  [the.backUp, ...rotation, the.sign(0), the.putBack, the.sign(0), ...rotation, the.sign(0)],
+  [the.backUp, the.annotate({ revoke: '<next>' }), the.putBack, ...rotation, the.sign(0)],
   [the.backUp, the.annotate({ revoke: '<next>' }), the.damage, restore, ...rotation, the.sign(0)],
   // Replicas of before a change of the flags, and copies of before a change of P.
   [the.spec({ maxStaleness: 5 * MINUTE }), the.cut(0), ...rotation, the.wait(50 * MINUTE)],

@@ -169,6 +169,10 @@ export const MUTANTS: readonly Mutant[] = [
     policy,
     { now: time.stamp, stamp: time.now },
   ]),
+  seeing('an older Secret is used', 'I8 I9 I22 I5 I6', ({ newer: _, ...observed }, ...rest) => [
+    observed,
+    ...rest,
+  ]),
   seeing('a backup brings back what was revoked', 'I8', ({ revoked: _, ...observed }, ...rest) => [
     observed,
     ...rest,
@@ -257,7 +261,7 @@ export const MUTANTS: readonly Mutant[] = [
   }),
   writing(
     'what is to be revoked goes in a second write',
-    'I10 I15 I5',
+    'I10 I15 I5 I8',
     ['Promote'],
     (made, observed) => {
       const kids = new Set(made.keyring.revoked.map(({ kid }) => kid));

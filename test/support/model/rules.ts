@@ -61,6 +61,14 @@ export class Rules {
     this.#verifiers.bear(kid);
   }
 
+  /** What was promised after this keyring was written is lost with it. */
+  goBack(ring: Keyring): void {
+    const { kid, propagationDelay, publishedAt } = nextKey(ring);
+    this.#promisedDelay.set(kid, propagationDelay);
+    if (publishedAt !== undefined) this.#publishedAt.set(kid, publishedAt);
+    this.#promotedAt = currentKey(ring).promotedAt ?? 0;
+  }
+
   check(written: Written): void {
     const { after, before, transition } = written;
     this.#checkShape(after);

@@ -1,3 +1,4 @@
+import { LONGEST_MAX_AGE } from '../../../src/api/caching.ts';
 import { DAY, PENDING_ANNOTATION } from '../../../src/api/constants.ts';
 import type { Instant, Keyring, RevokedKey } from '../../../src/keys/keyring.ts';
 import {
@@ -6,6 +7,7 @@ import {
   pendingWithoutKeys,
 } from '../../../src/rotation/pending.ts';
 import { type Plan, plan } from '../../../src/rotation/plan.ts';
+import { isOlder } from '../../../src/rotation/put-back.ts';
 import {
   currentKey,
   type Observed,
@@ -75,6 +77,10 @@ export class Universe {
   #reportedRevoked: readonly RevokedKey[] = [];
   /** What the running controller has read whole. */
   #known: Keyring | undefined;
+  /** The same, where the Secret has been put back to an older state. */
+  #newer: Keyring | undefined;
+  /** What the Secret held before it was put back to an older state. */
+  #hidden: Keyring | undefined;
   #uids = 0;
   #recheckAt: Instant = Number.POSITIVE_INFINITY;
 
@@ -113,6 +119,8 @@ export class Universe {
     this.set = undefined;
     this.secret = undefined;
     this.#known = undefined;
+    this.#newer = undefined;
+    this.#reportedRevoked = [];
   }
 
   /** Somebody deletes the Secret. */
@@ -122,9 +130,34 @@ export class Universe {
     this.isDamaged = false;
   }
 
+  /** Somebody puts the Secret back to what was backed up; keys of after that are out of sight. */
+  putBack(): void {
+    const { backup, set } = this;
+    if (backup === undefined || set?.uid !== backup.owner.uid) return;
+    const newer = this.#newer ?? (this.isControllerUp ? this.#known : undefined);
+    this.#hidden = this.#newer ?? this.secret ?? this.#known;
+    this.secret = backup;
+    this.isDamaged = false;
+    if (newer === undefined || !isOlder(backup, newer)) {
+      this.#forgetHidden();
+      return;
+    }
+    this.#newer = newer;
+    for (const { kid } of newer.keys) this.verifiers.hide(kid, Number.POSITIVE_INFINITY);
+  }
+
+  /** Nobody writes back what the Secret held: from now on the older state is the keyring. */
+  #forgetHidden(): void {
+    for (const ring of [this.#hidden, this.secret]) if (ring !== undefined) this.#giveUpAll(ring);
+    if (this.#hidden !== undefined && this.secret !== undefined) this.#rules.goBack(this.secret);
+    this.#hidden = undefined;
+    this.#newer = undefined;
+  }
+
   /** Another process: it knows only what it reads. */
   restart(): void {
     this.clock.restart(this.now, this.policy.clockSkew);
+    this.#forgetHidden();
     if (this.secret === undefined && this.#known !== undefined) this.#giveUpAll(this.#known);
     this.#known = this.isDamaged ? undefined : this.secret;
     this.isControllerUp = true;
@@ -203,12 +236,15 @@ export class Universe {
     const lost = secret === undefined && set !== undefined ? this.#known : undefined;
     const skew = this.clock.skew(policy.clockSkew);
     const asked = set === undefined ? undefined : backupAsked(set);
+    const lastNumber = ring === undefined ? this.#known?.requests.number : undefined;
     return {
       ...(set === undefined ? {} : { set }),
       ...(ring === undefined ? {} : { keyring: ring }),
       ...(this.isDamaged ? { keyringFault: DAMAGED } : {}),
       ...(lost === undefined ? {} : { lostKeyring: lost }),
-      ...(ring === undefined ? { revoked: this.#revoked } : {}),
+      ...(this.#newer === undefined ? {} : { newer: this.#newer }),
+      ...(lastNumber === undefined ? {} : { lastNumber }),
+      revoked: ring === undefined ? this.#revoked : this.#reportedRevoked,
       // In the order in which a cache happens to have them: not in that of their making.
       former: this.#former.toReversed(),
       claim: { granted: true, issuer: 'https://login.example', source: 'spec' },
@@ -272,6 +308,7 @@ export class Universe {
     this.verifiers.giveUp(givenUp(transition, before, after, pending));
     const isOwn = after.owner.uid === this.set?.uid;
     if (isOwn) {
+      this.#showHidden(after);
       this.secret = after;
       this.#known = after;
       this.isDamaged = false;
@@ -294,8 +331,17 @@ export class Universe {
     checkEvidence(before, after, [...served, ...this.configMaps.contents()]);
   }
 
+  /** What the Secret held before is back: copies of the older state run out. */
+  #showHidden({ keys }: Keyring): void {
+    if (this.#newer === undefined) return;
+    for (const { kid } of keys) this.verifiers.hide(kid, this.now + LONGEST_MAX_AGE);
+    this.#newer = undefined;
+    this.#hidden = undefined;
+  }
+
   #beforeOf({ owner }: Keyring): Keyring | undefined {
-    const own = this.set?.uid === owner.uid ? (this.secret ?? this.#known) : undefined;
+    const latest = this.#newer ?? this.secret ?? this.#known;
+    const own = this.set?.uid === owner.uid ? latest : undefined;
     return own ?? this.#former.find((ring) => ring.owner.uid === owner.uid) ?? this.#former[0];
   }
 

@@ -24,6 +24,7 @@ export class Verifiers {
   readonly #tokens = new Map<string, Instant>();
   readonly #given = new Set<string>();
   readonly #excused = new Map<string, Instant>();
+  readonly #hidden = new Map<string, Instant>();
   /** In which order keyrings were written, and which was the first with a key. */
   readonly #order = new WeakMap<Keyring, number>();
   readonly #born = new Map<string, number>();
@@ -85,6 +86,11 @@ export class Verifiers {
     this.#excused.set(kid, until);
   }
 
+  /** An older document that lacks the key was served until then, by no doing of ours. */
+  hide(kid: string, until: Instant): void {
+    this.#hidden.set(kid, until);
+  }
+
   /**
    * I1: each unexpired token that was not given up verifies, with each document that somebody may
    * hold.
@@ -115,9 +121,10 @@ export class Verifiers {
     }
   }
 
-  /** Whether a document is older than a key that did not wait for verifiers. */
+  /** Whether a document is older than a key that did not wait for verifiers, or was out of sight. */
   #isExcused(kid: string, ring: Keyring, now: Instant): boolean {
-    if ((this.#excused.get(kid) ?? 0) <= now) return false;
+    const until = Math.max(this.#excused.get(kid) ?? 0, this.#hidden.get(kid) ?? 0);
+    if (until <= now) return false;
     return (this.#order.get(ring) ?? 0) < (this.#born.get(kid) ?? 0);
   }
 }
