@@ -4,9 +4,10 @@ import { createInterface } from 'node:readline';
 import type { V1Lease } from '@kubernetes/client-node';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Kube } from '../../../src/kube/client.ts';
-import { LeaderElection } from '../../../src/kube/leader-election.ts';
+import { LeaderElection, type LeaderElectionOptions } from '../../../src/kube/leader-election.ts';
 import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
 import { connectAsRobot, eventually, memoryLog, NAMESPACE, prepare } from './cluster.ts';
+import { startProxy } from './proxy.ts';
 
 const LEASES = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases`;
 const LEASE_MS = 6_000;
@@ -31,17 +32,18 @@ interface Term {
   until?: number;
 }
 
-/** A candidate in this process, with the terms in which it led. */
-function stand(name: string, identity: string, finishing: () => Promise<void> = async () => {}) {
+const SHORT = { leaseDurationMs: LEASE_MS, renewDeadlineMs: DEADLINE_MS, retryPeriodMs: RETRY_MS };
+
+/** A candidate in this process, with the terms in which it led. @param options default: short times. */
+function stand(
+  name: string,
+  identity: string,
+  finishing: () => Promise<void> = async () => {},
+  options: Partial<LeaderElectionOptions> = SHORT,
+) {
   const election = new LeaderElection({
-    kube,
-    namespace: NAMESPACE,
-    name,
-    identity,
-    log: memoryLog(),
-    leaseDurationMs: LEASE_MS,
-    renewDeadlineMs: DEADLINE_MS,
-    retryPeriodMs: RETRY_MS,
+    ...{ kube, namespace: NAMESPACE, name, identity, log: memoryLog() },
+    ...options,
   });
   const terms: Term[] = [];
   const stopping = new AbortController();
@@ -209,6 +211,46 @@ test('with the API server silent the leader stops in time, and someone leads aft
     const next = terms[index + 1];
     if (next) expect(until).toBeLessThanOrEqual(next.from);
   }
+});
+
+test('a leader whose token has expired stops in time, and stands again with the next one in the file', async () => {
+  const dir = join(plane.dir, 'expiring');
+  const own = await connectAsRobot(plane, undefined, dir);
+  onTestFinished(() => own.close());
+  const one = stand('expired', 'one', undefined, { ...SHORT, kube: own });
+  await eventually(led(one));
+  const two = stand('expired', 'two');
+  await plane.serviceAccountCredentials(dir, NAMESPACE, 'robot', { seconds: -120 });
+  await eventually(led(two));
+  expect(one.terms[0]?.until).toBeLessThanOrEqual(two.terms[0]?.from ?? 0);
+  await plane.serviceAccountCredentials(dir, NAMESPACE, 'robot');
+  await two.stop();
+  await eventually(led(one));
+  expect(one.terms).toHaveLength(2);
+});
+
+test('as the controller uses it, a lease is held for 15 s, given up before that, and taken by another after that', async () => {
+  const network = await startProxy(plane.server);
+  const own = await connectAsRobot(plane, network.port, join(plane.dir, 'cut-off'));
+  onTestFinished(async () => {
+    own.close();
+    await network[Symbol.asyncDispose]();
+  });
+  const one = stand('default', 'one', undefined, { kube: own });
+  await eventually(led(one));
+  const two = stand('default', 'two', undefined, {});
+  await eventually(() => expect(two.election.holder).toBe('one'));
+  expect((await readLease('default')).spec?.leaseDurationSeconds).toBe(15);
+  const cutAt = Date.now();
+  network.accepting = false;
+  network.cut();
+  await eventually(led(two));
+  const [{ until: endedAt = 0 } = {}] = one.terms;
+  const takenAt = two.terms[0]?.from ?? 0;
+  expect(endedAt).toBeGreaterThan(cutAt);
+  expect(endedAt).toBeLessThanOrEqual(takenAt);
+  // It was renewed 2 s before the cut at the earliest, give or take a tenth and a slow machine.
+  expect(takenAt - cutAt).toBeGreaterThan(10_000);
 });
 
 test('work that fails while it leads gives the lease up and ends the campaign with its error', async () => {

@@ -2,7 +2,8 @@ import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { V1ConfigMap } from '@kubernetes/client-node';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
-import type { Kube } from '../../../src/kube/client.ts';
+import { Kube, type KubeAnswer } from '../../../src/kube/client.ts';
+import { ServiceAccountFolder } from '../../../src/kube/credentials.ts';
 import { isGone, isUnauthorized } from '../../../src/kube/errors.ts';
 import { Reflector, type ReflectorOptions } from '../../../src/kube/reflector.ts';
 import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
@@ -168,6 +169,30 @@ test('when history is compacted it lists again, and what vanished meanwhile is d
   expect(log.lines.some(({ err }) => isGone(err))).toBe(true);
   expect(reflector.get(NAMESPACE, 'goes')).toBeUndefined();
   expect(changes.slice(2)).toEqual(['delete goes 1', 'upsert stays 2']);
+});
+
+test('a list whose history is compacted between two of its pages begins anew, and shows nothing that is gone', async () => {
+  for (const name of ['a', 'b', 'c']) await write(name, '1');
+  let pages = 0;
+  class Interrupted extends Kube {
+    override async request(...call: Parameters<Kube['request']>): Promise<KubeAnswer> {
+      if (call[2]?.query?.['continue'] !== undefined && ++pages === 1) {
+        await erase('a');
+        await plane.components.etcd.compact();
+        await plane.components.apiserver.restart();
+        await eventually(() => super.request('GET', PATH));
+      }
+      return super.request(...call);
+    }
+  }
+  const { port } = new URL(plane.server);
+  const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: port };
+  const own = new Interrupted(new ServiceAccountFolder(credentialsDir, env), 'kube-tests');
+  onTestFinished(() => own.close());
+  const { reflector, changes, log } = await reflect({ kube: own, pageSize: 1 });
+  expect(log.lines.some(({ err }) => isGone(err))).toBe(true);
+  expect(reflector.list().map((each) => each.metadata?.name)).toEqual(['b', 'c']);
+  expect(changes).toEqual(['upsert b 1', 'upsert c 1']);
 });
 
 test('after etcd was put back to a backup it starts over, and tells all that is other now', async () => {
