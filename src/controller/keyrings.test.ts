@@ -101,6 +101,17 @@ describe('a Secret that was put back to an older state', () => {
     expect(found).toEqual([]);
   });
 
+  it('or damaged still counts as it was last read, but not where a newer version wrote it', async () => {
+    const ring = await aKeyring().build();
+    const { namespace, name } = ring.owner;
+    const object = { ...load(ring), data: {} };
+    keyrings.take({ type: 'upsert', object });
+    expect(keyrings.named(namespace, name)).toEqual([ring]);
+    const newer = Buffer.from('{"format": 99}').toString('base64');
+    keyrings.take({ type: 'upsert', object: { ...object, data: { 'keyring.json': newer } } });
+    expect(keyrings.named(namespace, name)).toEqual([]);
+  });
+
   it('or damaged is told of, and counted until it is mended', async () => {
     const ring = await aKeyring().build();
     const object = { ...load(ring), data: {} };
