@@ -89,6 +89,7 @@ export async function startIssuer(options: IssuerOptions): Promise<RunningIssuer
     replica: options.replica,
     seen: () => secrets.lastSeenResourceVersion,
     unloadable: () => keyrings.unloadable(),
+    hasSets: () => Object.values(keyrings.count()).some((count) => count > 0),
     onWrite: (result) => metrics.leaseWrites.inc({ result }),
     onFirstWrite: () => freshness.again(),
   });

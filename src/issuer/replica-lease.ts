@@ -24,6 +24,8 @@ interface ReplicaLeaseOptions {
   /** The version as of which Secrets were loaded; undefined before the first list. */
   readonly seen: () => string | undefined;
   readonly unloadable: () => readonly Unloadable[];
+  /** Whether there is any set to publish. */
+  readonly hasSets: () => boolean;
   readonly log: Log;
   readonly onWrite: (result: 'written' | 'failed') => void;
   /** Told once that the controller can know of this replica: what is held is to be confirmed anew. */
@@ -84,15 +86,18 @@ export class ReplicaLease {
 
   /**
    * Whether this replica may be sent requests: either the controller waits for it, and it has
-   * confirmed what the controller did before it could know of it; or no Lease can be written, and
-   * nobody refuses it. Else why not.
+   * confirmed what the controller did before it could know of it; or no Lease can be written. Where
+   * it is refused that is a mistake, which an installation is to show; but sets that are there
+   * already are to be published. Else why not.
    */
   announced(): true | string {
     const { monotonic: confirmedAt = 0 } = this.#confirmed ?? {};
     if (this.#firstWrittenAt !== undefined && confirmedAt > this.#firstWrittenAt) return true;
     const now = performance.now();
     const waited = now - (this.#firstConfirmedAt ?? now);
-    const isExcused = waited >= UNANNOUNCED_AT_MOST && !this.#isRefused;
+    const isNeeded = !this.#isRefused || this.#options.hasSets();
+    const patience = Math.min(UNANNOUNCED_AT_MOST, this.#options.maxStaleness);
+    const isExcused = waited >= patience && isNeeded;
     return isExcused || 'the Lease of this replica is not written yet';
   }
 

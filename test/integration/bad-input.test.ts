@@ -131,6 +131,25 @@ test('A controller that starts without a permission, where there are keys, leave
   await eventually(async () => expect(await leads()).toBe(true));
 });
 
+test('An issuer that starts without the permission for its Lease publishes the sets that are there, and signs no more after R', async () => {
+  const { issuer } = stack;
+  const role = ['role', 'signet-issuer', '-n', stack.namespace];
+  const { stdout } = await kubectl('get', ...role, '-o', 'json');
+  const { rules }: { rules: { resources: string[] }[] } = JSON.parse(stdout);
+  await issuer.kill('SIGTERM');
+  const left = rules.filter(({ resources }) => !resources.includes('leases'));
+  await kubectl('patch', ...role, '--type=merge', '-p', JSON.stringify({ rules: left }));
+  const from = readFileSync(issuer.logFile, 'utf8').length;
+  await issuer.restart();
+  expect(told(issuer.logFile, from, /cannot create resource "leases"/)).not.toEqual([]);
+  const jwks = await fetch(`${issuer.plainUrl}/default/a/.well-known/jwks.json`);
+  expect(jwks.status).toBe(200);
+  await eventually(() =>
+    readFileSync(issuer.logFile, 'utf8').slice(from).includes('Signs nothing, and goes on'),
+  );
+  await restore();
+});
+
 describe('An issuer whose certificate', () => {
   test('is missing, then broken, names the file each time, and serves once it is right', async () => {
     const dir = join(stack.controlPlane.dir, 'tls-of-somebody');
