@@ -157,7 +157,8 @@ export class Caches {
   #afterDeletion({ metadata }: SecretObject): void {
     const uid = setUidOf(metadata.name);
     if (uid === undefined || this.sets.list().some((set) => set.metadata.uid === uid)) return;
-    this.keyrings.giveUp(uid);
+    const namespace = this.keyrings.lastGood(uid)?.owner.namespace;
+    if (namespace === undefined || this.sees(namespace)) this.keyrings.giveUp(uid);
   }
 
   /** An issuer may have become free: those who were refused it are looked at again. */

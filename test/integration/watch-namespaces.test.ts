@@ -21,7 +21,7 @@ afterAll(async () => {
   await plane?.stop();
 });
 
-const WITH_CONFIG_MAP = { ...ES256, publish: { configMaps: [{ name: 'keys' }] } };
+const publishedAs = (name: string) => ({ ...ES256, publish: { configMaps: [{ name }] } });
 const ROLE_BINDING = 'signet-controller-sets';
 const METRIC = 'signet_namespaces_unreadable';
 
@@ -64,9 +64,9 @@ function applyIn(namespace: string, name: string, spec = ES256): Promise<TenantS
 }
 
 test('a controller that watches some namespaces sees to their sets, touches no others, and needs no more than Roles there', async () => {
-  const foreign = await new Tenant(world, theirs).apply(WITH_CONFIG_MAP);
+  const foreign = await new Tenant(world, theirs).apply(publishedAs('keys'));
   for (const namespace of ours) {
-    await applyIn(namespace, 'login', WITH_CONFIG_MAP);
+    await applyIn(namespace, 'login', publishedAs('keys'));
     await plane.kubectl(['get', 'configmap', 'keys', '-n', namespace]);
   }
   expect((await foreign.read()).status).toBeUndefined();
@@ -80,10 +80,11 @@ test('a controller that watches some namespaces sees to their sets, touches no o
 test('one namespace that may not be read any more holds up no other, and its sets do not count as deleted', async () => {
   const [locked, other] = ours;
   const [theirSet, gone, mark] = [
-    await applyIn(locked, 'stays'),
+    await applyIn(locked, 'stays', publishedAs('kept')),
     await applyIn(locked, 'gone'),
     await applyIn(other, 'gone'),
   ];
+  await theirSet.until('Published', 'True');
   const before = await theirSet.keyring();
   await Promise.all([gone.delete(), mark.delete()]);
   await eventually(async () => expect((await gone.keyring()).retiredAt).toBeDefined());
@@ -99,10 +100,13 @@ test('one namespace that may not be read any more holds up no other, and its set
   const again = await new Tenant(world, locked).apply(ES256, { name: 'gone' });
   expect((await gone.keyring()).retiredAt).toBeDefined();
   expect(await theirSet.keyring()).toEqual(before);
-  expect(await new Tenant(world, locked).configMap('keys')).toBeDefined();
+  await world.delete(theirSet.secretPath);
+  expect(await new Tenant(world, locked).configMap('kept')).toBeDefined();
   await unlock();
   await unreadable(0);
   await again.told('KeysResumed');
+  await theirSet.told('KeysRestored');
+  expect((await theirSet.keyring()).keys).toEqual(before.keys);
   await rotates(theirSet);
 });
 
