@@ -52,8 +52,13 @@ test('npm run dev serves without a terminal until SIGTERM, and cleans up', async
 test('npm run dev ends when a program of it does, and shows that one’s log', async () => {
   const folder = aFolder();
   const dev = await running(folder);
-  const [issuer = 0] = dev.started('issuer');
-  process.kill(issuer, 'SIGKILL');
+  // Not the shell that sees to it that it ends with us.
+  const issuer = dev
+    .started()
+    .find(
+      ({ command: [program, _main, role] }) => program === process.execPath && role === 'issuer',
+    );
+  process.kill(issuer?.pid ?? expect.fail('no issuer runs'), 'SIGKILL');
   expect(await dev.ended, dev.output()).toBe(1);
   expect(dev.output()).toMatch(/the issuer has ended. The end of its log:\n\{/);
   expect(existsSync(folder)).toBe(false);

@@ -17,10 +17,15 @@ export interface Program {
   signal(signal: NodeJS.Signals): void;
   /** Resolves when it has ended, with its exit code. */
   readonly ended: Promise<number | null>;
-  /** Process ids of whatever it started whose command line has these words. */
-  started(...words: readonly string[]): readonly number[];
+  /** Whatever it started and that runs now. */
+  started(): readonly RunningProcess[];
   /** Passes once it has left neither a process nor a file. */
   leftNothing(): Promise<void>;
+}
+
+interface RunningProcess {
+  readonly pid: number;
+  readonly command: readonly string[];
 }
 
 /** @param env added to ours. */
@@ -47,7 +52,7 @@ export function start(
     await ended;
     remove();
   });
-  const started: Program['started'] = (...words) => processesOf(folder, words);
+  const started: Program['started'] = () => processesOf(folder);
   return {
     folder,
     output: () => printed,
@@ -63,17 +68,11 @@ export function start(
 }
 
 /** proc(5); whoever was started by one with this TMPDIR has it too. */
-function processesOf(folder: string, words: readonly string[]): readonly number[] {
-  const running = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return running
-    .filter((pid) => {
-      const variables = read(`/proc/${pid}/environ`).split('\0');
-      const command = read(`/proc/${pid}/cmdline`).split('\0');
-      return (
-        variables.includes(`TMPDIR=${folder}`) && words.every((word) => command.includes(word))
-      );
-    })
-    .map(Number);
+function processesOf(folder: string): readonly RunningProcess[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => read(`/proc/${pid}/environ`).split('\0').includes(`TMPDIR=${folder}`))
+    .map((pid) => ({ pid: Number(pid), command: read(`/proc/${pid}/cmdline`).split('\0') }));
 }
 
 /** Empty for a process that is gone, or somebody else's. */
