@@ -16,6 +16,15 @@ export interface PublicDocument {
 /** Any page may read it: there is nothing in it that depends on who asks. */
 export const ANY_ORIGIN: readonly string[] = ['Access-Control-Allow-Origin', '*'];
 
+const NOT_KEPT = 'no-cache';
+
+/** The same, for no cache to keep: from a replica that does not know whether it is the last one. */
+export function notKept(document: PublicDocument): PublicDocument {
+  const { headers } = document;
+  const value = headers.indexOf('Cache-Control') + 1;
+  return { ...document, headers: headers.with(value, NOT_KEPT) };
+}
+
 /**
  * @param maxAge - how long a cache may keep it, in milliseconds.
  * @param fileName - under which name a browser saves it; without one it shows it.
@@ -30,7 +39,7 @@ export function publicDocument(
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
   const headers = [
     ...ANY_ORIGIN,
-    ...['Cache-Control', seconds > 0 ? `public, max-age=${seconds}` : 'no-cache'],
+    ...['Cache-Control', seconds > 0 ? `public, max-age=${seconds}` : NOT_KEPT],
     ...['ETag', etag],
     // The name of a Kubernetes object needs no quoting (RFC 6266 section 4.1).
     ...(fileName ? ['Content-Disposition', `attachment; filename="${fileName}"`] : []),

@@ -54,8 +54,8 @@ export class Freshness {
   readonly #options: FreshnessOptions;
   #confirmed: Stamp | undefined;
   #skew = 0;
-  /** The API server gave no answer at all when it was asked last. */
-  #isCutOff = false;
+  /** When it was asked last, the API server gave no answer at all, or listed what is not held. */
+  #isAlone = false;
   #toldToSign = false;
   #hurry = new AbortController();
   /** The confirmation since which a jump of the clock was seen, and another one asked for. */
@@ -104,12 +104,12 @@ export class Freshness {
   }
 
   /**
-   * Whether this replica may be sent requests; else why not. One that is cut off and signs no more
-   * makes room for those that are not. Where the API server answers, as that it will not, or with
-   * another time than ours, the cause may be that of all replicas: none would be left to publish.
+   * Whether this replica may be sent requests; else why not. One that is cut off, or behind, and signs
+   * no more makes room for those that are not. Where the API server will not answer, or has another
+   * time than ours, the cause may be that of all replicas: none would be left to publish.
    */
   serves(): true | string {
-    if (this.#confirmed !== undefined && !this.#isCutOff) return true;
+    if (this.#confirmed !== undefined && !this.#isAlone) return true;
     return this.check();
   }
 
@@ -154,9 +154,10 @@ export class Freshness {
       let confirmed = false;
       try {
         confirmed = await this.#confirm(signal);
+        this.#isAlone = !confirmed;
         behind = confirmed ? 0 : behind + 1;
       } catch (error) {
-        this.#isCutOff = isUnanswered(error);
+        this.#isAlone = isUnanswered(error);
         if (!signal.aborted) log.warn({ err: error }, 'Could not confirm the key Secrets.');
       }
       this.#tell();
@@ -195,7 +196,6 @@ export class Freshness {
       apart: true,
       timeoutMs: Math.min(LONGEST_LIST, maxStaleness / 4),
     });
-    this.#isCutOff = false;
     this.#skew = date === undefined ? 0 : skewBetween(date, wall, clock());
     this.#options.onSkew(this.#skew);
     const listing = asListing(body);

@@ -18,7 +18,8 @@ const LONGEST = 512;
 /**
  * Answers what is asked for most before `app` sees it, in less time: a `GET` of a JWKS, which every
  * verifier of a cluster asks for, and the `POST` of `routes`. Whatever is not plain is for `app`,
- * which answers the same: an encoded path, a whole URL, a query, a condition, a replica that stops.
+ * which answers the same: an encoded path, a whole URL, a query, a condition, a replica that stops or
+ * has lapsed.
  */
 export function shortcuts(
   services: Services,
@@ -68,8 +69,9 @@ function postShortcut(services: Services, route: Route): Shortcut {
 function keysShortcut(services: Services): Shortcut {
   const place = placeBefore(PATHS.jwks);
   return (path, request, response) => {
-    if (!path.endsWith(PATHS.jwks) || services.freshness.elapsed() >= PUBLISH_UNCONFIRMED)
-      return false;
+    if (!path.endsWith(PATHS.jwks)) return false;
+    const { freshness } = services;
+    if (freshness.check() !== true || freshness.elapsed() >= PUBLISH_UNCONFIRMED) return false;
     const { 'if-none-match': tag, 'x-request-id': id, host } = request.headers;
     if (tag !== undefined || id !== undefined) return false;
     const holding = services.keyrings.find(locationsOnHost(host, place(path)));

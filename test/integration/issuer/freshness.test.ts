@@ -70,13 +70,19 @@ describe('a replica', () => {
   });
 
   it('that is refused by an API server that answers signs no more after R, and stays ready to publish', async () => {
+    const kept = async () => {
+      const jwks = await world.fetch(`/${world.tenant}/login/.well-known/jwks.json`);
+      return `${jwks.status} ${jwks.headers.get('cache-control')}`;
+    };
+    expect(await kept()).toBe('200 public, max-age=300');
     await world.forbid('secrets');
     await eventually(async () => expect(await sign()).toEqual(lapsed));
     expect(world.issuer.ready()).toBe(true);
-    const jwks = await world.fetch(`/${world.tenant}/login/.well-known/jwks.json`);
-    expect(jwks.status).toBe(200);
+    // Nobody waits for it before a key signs: no cache is to keep what it gives (I1).
+    expect(await kept()).toBe('200 no-cache');
     await world.allow();
     await eventually(async () => expect((await sign()).status).toBe(200));
+    expect(await kept()).toBe('200 public, max-age=300');
   });
 
   it('that cannot ask who calls lets nobody new in', async () => {
