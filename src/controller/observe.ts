@@ -139,6 +139,7 @@ function publishersOf(
   publications: Publications,
 ): Observed['publishers'] {
   if (ring === undefined) return [];
-  const targets = set.spec?.publish?.configMaps ?? [];
-  return targets.map(({ name }) => publications.look(ring, name));
+  const names = (set.spec?.publish?.configMaps ?? []).map(({ name }) => name);
+  const asked = names.map((name) => publications.look(ring, name));
+  return [...asked, ...publications.leaving(ring, names)];
 }

@@ -4,7 +4,7 @@ import { type Publication, renderPublication } from '../keys/publication.ts';
 import type { Kube } from '../kube/client.ts';
 import type { Collection } from '../kube/collection.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
-import type { Publisher } from '../rotation/situation.ts';
+import { nextKey, type Publisher } from '../rotation/situation.ts';
 import { find } from './find.ts';
 import { type ConfigMapObject, paths } from './objects.ts';
 import { Published, uidOf } from './published.ts';
@@ -23,6 +23,7 @@ type Fault = NonNullable<Publisher['fault']>;
 /** By which clients know the issuer's HTTPS; not there where they know it anyway. */
 const CA_FILE = 'ca.crt';
 const NOT_OURS = 'ConfigMapNotOurs';
+const JWKS_FILES = ['jwks', 'jwks.json'];
 
 /** The ConfigMaps that carry certificates to gateways (design section 3). */
 export class Publications {
@@ -47,7 +48,28 @@ export class Publications {
       name: `ConfigMap ${name}`,
       kids: this.#carriedBy(ring, name, fault).map(({ kid }) => kid),
       ...(fault === undefined ? {} : { fault }),
+      ...(this.#lacksNext(ring, name) ? { lacksNext: true } : {}),
     };
+  }
+
+  /** What was made for this keyring and is asked for no more, until it is deleted. */
+  leaving(ring: Keyring, names: readonly string[]): Publisher[] {
+    return this.madeFor(ring)
+      .filter(({ metadata }) => !names.includes(metadata.name))
+      .map(({ metadata }) => {
+        const { lacksNext: _any, ...seen } = this.look(ring, metadata.name);
+        return { ...seen, isLeaving: true };
+      });
+  }
+
+  /** Whether one of ours is without the next key. A deleted one is not: gateways keep what they had. */
+  #lacksNext(ring: Keyring, name: string): boolean {
+    const held = this.#options.cache.get(ring.owner.namespace, name);
+    if (held === undefined || !isOf(ring, held)) return false;
+    const { data } = this.#render(ring, held);
+    const own = Object.keys(data).filter((file) => file.startsWith('next.'));
+    const isWhole = own.every((file) => held.data?.[file] === data[file]);
+    return !isWhole || !JWKS_FILES.every((file) => held.data?.[file]?.includes(nextKey(ring).kid));
   }
 
   #carriedBy(ring: Keyring, name: string, fault: Fault | undefined): readonly { kid: string }[] {
@@ -74,9 +96,16 @@ export class Publications {
       }
     }
     for (const left of this.madeFor(ring)) {
-      if (names.includes(left.metadata.name)) continue;
-      await this.#delete(left);
-      changed = true;
+      const { name } = left.metadata;
+      if (names.includes(name)) continue;
+      const key = faultKey(ring, name);
+      try {
+        await this.#attempt(key, () => this.#delete(left), 'deleted');
+        this.#faults.delete(key);
+        changed = true;
+      } catch (error) {
+        failures.push(error);
+      }
     }
     if (failures.length > 0 && !changed) throw failures[0];
     return changed;
@@ -180,13 +209,17 @@ export class Publications {
   }
 
   /** Notes a failure where status shows it, and throws it on. */
-  async #attempt<T>(key: string, attempt: () => Promise<T>): Promise<T> {
+  async #attempt<T>(
+    key: string,
+    attempt: () => Promise<T>,
+    done: 'written' | 'deleted' = 'written',
+  ): Promise<T> {
     try {
       return await attempt();
     } catch (error) {
       if (error instanceof ApiError && error.status !== 409) {
         const name = key.slice(key.indexOf('/') + 1);
-        const message = `ConfigMap ${name} could not be written: ${error.message}`;
+        const message = `ConfigMap ${name} could not be ${done}: ${error.message}`;
         this.#faults.set(key, { reason: 'ConfigMapNotWritten', message });
       }
       throw error;

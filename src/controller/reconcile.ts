@@ -138,12 +138,15 @@ export class Reconciler {
     look: Look,
   ): Promise<undefined> {
     const { apply, replicas, caches } = this.#options;
-    if (transition.kind === 'Publish') {
+    if (ON_LEASES.has(transition.kind)) {
       const { uid } = transition.keyring.owner;
       const planned = caches.keyrings.of(uid);
+      const known = longestStaleness(look());
       await replicas.refresh();
-      if (caches.keyrings.of(uid) !== planned) return;
-      if (look()?.observed.replicas.every(({ hasLoaded }) => hasLoaded) !== true) return;
+      const now = look();
+      if (caches.keyrings.of(uid) !== planned || longestStaleness(now) !== known) return;
+      const isLoaded = now?.observed.replicas.every(({ hasLoaded }) => hasLoaded);
+      if (transition.kind === 'Publish' && isLoaded !== true) return;
     }
     const stillClaims = () => look()?.observed.claim.granted === true;
     await apply.transition(set, transition, stillClaims);
@@ -170,6 +173,14 @@ export class Reconciler {
       ? undefined
       : this.#options.foreignSecrets.recheckAt(observed.set.uid);
   }
+}
+
+/** What rests on what replicas have loaded, or on how long they may sign on that (I15). */
+const ON_LEASES: ReadonlySet<Transition['kind']> = new Set(['Publish', 'Promote', 'RollBack']);
+
+function longestStaleness(view: View | undefined): number {
+  const replicas = view?.observed.replicas ?? [];
+  return Math.max(0, ...replicas.map(({ maxStaleness = 0 }) => maxStaleness));
 }
 
 function earliest(...times: readonly (Instant | undefined)[]): Instant | undefined {

@@ -51,6 +51,48 @@ describe('a key is published when every live replica has loaded it', () => {
   });
 });
 
+describe('a ConfigMap that somebody put back to content without the next key', () => {
+  test('makes the wait start over, for gateways go on with that for a while (I1, I3)', () => {
+    const world = World.start().annotate({ rotate: 'now' });
+    const kids = world.keys.keys.map(({ kid }) => kid);
+    world.lagging = [{ name: 'ConfigMap gateway', kids: [], lacksNext: true }];
+    expect(nextKey(world.wait(P - MINUTE).keys).publishedAt).toBeUndefined();
+    world.lagging = [{ name: 'ConfigMap gateway', kids }];
+    const { kid } = currentKey(world.keys);
+    world
+      .settle()
+      .annotate({ rotate: 'now' })
+      .wait(P - 1);
+    expect(currentKey(world.keys).kid).toBe(kid);
+    expect(currentKey(world.wait(1).keys).kid).not.toBe(kid);
+  });
+
+  test('also where that is of the first JWKS, which never waited', () => {
+    const world = World.start();
+    const { kid } = currentKey(world.keys);
+    world.lagging = [{ name: 'ConfigMap gateway', kids: [], lacksNext: true }];
+    world.step();
+    world.lagging = [];
+    expect(currentKey(world.settle().annotate({ rotate: 'now' }).keys).kid).toBe(kid);
+    expect(currentKey(world.wait(P).keys).kid).not.toBe(kid);
+  });
+});
+
+describe('a ConfigMap that is asked for no more and cannot be deleted', () => {
+  test('keeps a revoked key from counting as gone, and no new one from being published (I6)', () => {
+    const world = World.start();
+    world.lagging = [
+      { name: 'ConfigMap left', kids: world.keys.keys.map(({ kid }) => kid), isLeaving: true },
+    ];
+    world.annotate({ rotate: 'now' }).annotate({ revoke: 'previous' });
+    expect(nextKey(world.keys).publishedAt).toBe(world.now);
+    expect(world.plan().report?.blockedBy).toBeUndefined();
+    expect(world.keys.revoked[0]).not.toHaveProperty('revokedEverywhereAt');
+    world.lagging = [];
+    expect(world.settle().keys.revoked[0]).toHaveProperty('revokedEverywhereAt');
+  });
+});
+
 describe('a key is revoked everywhere when', () => {
   test('no replica and no ConfigMap has it any more, which is written down once (I6)', () => {
     const world = World.start().annotate({ rotate: 'now' });

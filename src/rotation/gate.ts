@@ -31,7 +31,7 @@ export interface Lacking {
 export function lackingNext(ring: Keyring, { publishers, replicas }: Evidence): Lacking[] {
   const { kid, publishedAt } = nextKey(ring);
   const configMaps = publishers
-    .filter(({ kids }) => !kids.includes(kid))
+    .filter(({ kids, isLeaving }) => isLeaving === undefined && !kids.includes(kid))
     .map(({ name, fault }) => lacking(name, fault?.message));
   return publishedAt === undefined ? [...configMaps, ...behind(replicas)] : configMaps;
 }

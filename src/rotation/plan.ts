@@ -1,7 +1,7 @@
 import type { Instant, Keyring } from '../keys/keyring.ts';
 import { restoreFromBackup } from './backup.ts';
 import { create, restore, resume } from './beginnings.ts';
-import { confirmPublication } from './confirm.ts';
+import { confirmPublication, unpublishLost } from './confirm.ts';
 import { forcedUntil } from './force.ts';
 import { gate } from './gate.ts';
 import { withStalestReplica } from './lifetimes.ts';
@@ -96,8 +96,8 @@ function planSet(set: ObservedSet, observed: Observed, policy: Policy, time: Tim
   const { newer } = observed;
   if (newer !== undefined) return { transition: writeBack(ring, newer, policy, time) };
   const situation: Situation = { set, ring, observed, policy, ...time };
-  const dropped = dropRevived(situation);
-  if (dropped !== undefined) return { transition: dropped };
+  const mended = dropRevived(situation) ?? unpublishLost(situation);
+  if (mended !== undefined) return { transition: mended };
   const intake = takeRequests(situation);
   if (intake !== undefined) {
     const notices = [...intake.notices, ...announceWait(intake, situation)];

@@ -81,6 +81,10 @@ export interface Publisher {
   readonly kids: readonly string[];
   /** Why it cannot carry any, when it cannot. */
   readonly fault?: { readonly reason: ReasonOf<'Published'>; readonly message: string };
+  /** It is asked for no more, and could not be deleted yet: it is not waited for with a new key. */
+  readonly isLeaving?: true;
+  /** Somebody changed it so that it lacks the next key: whoever mounted it then does, for a while. */
+  readonly lacksNext?: true;
 }
 
 /** A replica of the issuer that has not lapsed, as its Lease tells (design section 2). */
@@ -202,6 +206,8 @@ export interface Transition {
     | 'RollBack'
     /** What was seen at every publisher is written down: a key published, or a revoked one gone. */
     | 'Publish'
+    /** The next key was taken out of a ConfigMap: it is published anew. */
+    | 'Unpublish'
     | 'Retire';
   readonly keyring: KeyringDraft;
   /** Whether the set is read live before the write, because the transition rests on it. */

@@ -51,7 +51,7 @@ export function describe(facts: Facts): Report {
       rotationOverdue(withKeys),
       clockSkew(facts),
     ],
-    keys: [...ring.keys.map(keyStatus), ...listed(ring.revoked)],
+    keys: keysOf(ring, facts.observed.revoked),
     current: shortKid(currentKey(ring).kid, ring),
     next: shortKid(nextKey(ring).kid, ring),
     ...(opens === undefined ? {} : { promotableAt: promotableAt(ring, opens) }),
@@ -95,6 +95,16 @@ function keyStatus(key: SigningKey): KeyStatus {
     ...(fingerprint === undefined ? {} : { fingerprint }),
     ...times(key, ['notAfter']),
   };
+}
+
+/**
+ * One that was revoked and is in the keyring again stays revoked: while a wrong clock keeps it from
+ * being taken out, nothing else remembers that (I8).
+ */
+function keysOf({ keys, revoked }: Keyring, known: readonly RevokedKey[] = []): KeyStatus[] {
+  const revived = known.filter(({ kid }) => keys.some((key) => key.kid === kid));
+  const left = keys.filter(({ kid }) => revived.every((key) => key.kid !== kid));
+  return [...left.map(keyStatus), ...listed([...revived, ...revoked])];
 }
 
 function listed(revoked: readonly RevokedKey[]): KeyStatus[] {

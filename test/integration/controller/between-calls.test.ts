@@ -1,7 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { PENDING_ANNOTATION, REFUSED_ANNOTATION, secretName } from '../../../src/api/constants.ts';
+import {
+  HOUR,
+  PENDING_ANNOTATION,
+  REFUSED_ANNOTATION,
+  secretName,
+} from '../../../src/api/constants.ts';
+import { replicaLeaseName, writeReplica } from '../../../src/api/replica.ts';
 import { paths, type SecretObject } from '../../../src/controller/objects.ts';
 import { ApiError } from '../../../src/kube/errors.ts';
+import { leasesPath } from '../../../src/kube/lease.ts';
 import { RESTORE_ANNOTATION } from '../../../src/rotation/pending.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
@@ -121,8 +128,13 @@ describe('between two calls of the controller', () => {
     const [set, other] = [await make(), await make()];
     const current = await set.kid('current');
     const earlier = (await set.secret())?.data;
+    // Once before the promotion, once before the next key is taken for published.
+    let looks = 0;
     const changed = beforeFirst(
-      ({ method, path }) => method === 'GET' && path.endsWith('/leases'),
+      ({ method, path }) => {
+        if (method === 'GET' && path.endsWith('/leases')) looks += 1;
+        return looks === 2;
+      },
       async () => {
         const entries = Object.keys((await set.secret())?.data ?? {});
         const none = Object.fromEntries(entries.map((name) => [name, null]));
@@ -134,7 +146,7 @@ describe('between two calls of the controller', () => {
     );
     await request(set);
     await eventually(changed);
-    await request(set);
+    await set.told('KeyringRolledBack');
     await expectPromotions(set, 1);
     expect(await set.kid('previous')).toBe(current);
     await world.patch(other.secretPath, { data: { mine: null } });
@@ -158,6 +170,64 @@ describe('between two calls of the controller', () => {
     expect(await revoked()).not.toHaveProperty('revokedEverywhereAt');
     controller.kube.unwatch();
     await eventually(async () => expect(await revoked()).toHaveProperty('revokedEverywhereAt'));
+  });
+
+  it('nor while one that is asked for no more cannot be deleted, which status says (I6)', async () => {
+    const set = await make();
+    const path = paths.configMap(set.tenant.name, TARGET);
+    await request(set);
+    await expectPromotions(set, 1);
+    const previous = await set.kid('previous');
+    await withoutIssuer();
+    controller.kube.before = (call) => {
+      if (call.method === 'DELETE' && call.path === path)
+        throw new ApiError(403, 'Forbidden', 'no');
+    };
+    await set.change({ publish: { configMaps: [] } });
+    expect(await set.until('Published', 'ConfigMapNotWritten')).toContain('could not be deleted');
+    await world.patch(set.path, { metadata: { annotations: { revoke: 'previous' } } });
+    const revoked = async () =>
+      (await set.status()).keys?.find(({ kid, state }) => kid === previous && state === 'revoked');
+    await eventually(async () => expect(await revoked()).toBeDefined());
+    expect(await revoked()).not.toHaveProperty('revokedEverywhereAt');
+    // It keeps no new key from being published.
+    await request(set);
+    await set.told('Rotated', 'signs now');
+    await eventually(async () => {
+      expect((await set.keyring()).requests.number).toBe(3);
+      expect((await set.keyring()).keys.every((key) => key.publishedAt !== undefined)).toBe(true);
+    });
+    expect(await revoked()).not.toHaveProperty('revokedEverywhereAt');
+    controller.kube.unwatch();
+    await eventually(async () => expect(await revoked()).toHaveProperty('revokedEverywhereAt'));
+    expect(await set.tenant.configMap(TARGET)).toBeUndefined();
+  });
+
+  it('how long a replica may sign is read live before a key is demoted (I15)', async () => {
+    await withoutIssuer();
+    const set = await make();
+    const name = replicaLeaseName('late');
+    const report = { pod: 'late', watermark: 0n, unloadable: [], maxStaleness: HOUR };
+    const { metadata, spec } = writeReplica(report);
+    onTestFinished(() => world.delete(`${leasesPath(NAMESPACE)}/${name}`));
+    const started = beforeFirst(
+      ({ method, path }) => method === 'GET' && path.endsWith('/leases'),
+      async () => {
+        const renewTime = new Date().toISOString().replace('Z', '000Z');
+        await world.create(leasesPath(NAMESPACE), {
+          metadata: { ...metadata, name },
+          spec: { ...spec, renewTime },
+        });
+      },
+    );
+    await request(set);
+    await eventually(started);
+    const previous = await eventually(async () => {
+      const { keys } = await set.keyring();
+      return keys.find(({ state }) => state === 'previous') ?? expect.fail('not yet');
+    });
+    const { demotedAt = 0, tokensUntil = 0 } = previous;
+    expect(tokensUntil - demotedAt).toBeGreaterThan(HOUR);
   });
 
   it('a Secret that takes the name of one to be restored is named, and nothing counts as restored (I9, I19)', async () => {

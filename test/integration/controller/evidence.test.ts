@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { MINUTE, SECOND } from '../../../src/api/constants.ts';
 import { parseDuration } from '../../../src/api/duration.ts';
+import { paths } from '../../../src/controller/objects.ts';
 import type { Replica } from '../../stack/stack.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ES256, LONG_GRACE, startWorld, type TenantSet, type World } from './world.ts';
@@ -42,6 +43,28 @@ async function rotate(set: TenantSet): Promise<string> {
 async function publishedAt(set: TenantSet, kid: string): Promise<number | undefined> {
   return (await set.keyring()).keys.find((key) => key.kid === kid)?.publishedAt;
 }
+
+describe('a ConfigMap that is put back to content without the next key', () => {
+  it('is written again, and the wait starts over: gateways have mounted what stood there (I1, I3)', async () => {
+    const set = await make();
+    const { data } = (await set.tenant.configMap('login-keys')) ?? expect.fail('no ConfigMap');
+    const next = await rotate(set);
+    await set.until('Published', 'True');
+    const before = (await publishedAt(set, next)) ?? expect.fail('not published');
+    const target = paths.configMap(set.tenant.name, 'login-keys');
+    await world.patch(target, { metadata: { labels: { seen: 'yes' } } });
+    await world.patch(target, { data: { unknown: 'to us' } });
+    await eventually(async () => {
+      expect((await set.tenant.configMap('login-keys'))?.data).not.toHaveProperty('unknown');
+    });
+    await set.until('Published', 'True');
+    expect(await publishedAt(set, next)).toBe(before);
+    await world.patch(target, { data });
+    await eventually(async () => expect(await publishedAt(set, next)).toBeGreaterThan(before));
+    await set.until('Published', 'True');
+    expect((await set.tenant.configMap('login-keys'))?.data?.['jwks']).toContain(next);
+  });
+});
 
 describe('a replica of the issuer', () => {
   it('that has not loaded the next key blocks by name, until it has', async () => {

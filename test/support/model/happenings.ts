@@ -109,6 +109,13 @@ export const removeConfigMap = happening('a ConfigMap less', (universe) =>
   universe.configMaps.remove(universe.now),
 );
 
+export const overwrite = happening('a ConfigMap is put back to the backup', (universe) => {
+  const { backup, newest } = universe;
+  if (backup !== undefined && newest !== undefined && universe.set !== undefined) {
+    universe.configMaps.overwrite(backup, newest, universe.now);
+  }
+});
+
 export const remove = happening('the set is deleted', (universe) => {
   // Without its Secret nothing is left of its keys, as whoever deletes both may want.
   if (universe.secret !== undefined && !universe.isDamaged) universe.delete();

@@ -77,7 +77,9 @@ const happenings: fc.Arbitrary<the.Happening> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.constantFrom(the.refuse, the.allow, the.addConfigMap, the.removeConfigMap),
+    arbitrary: fc.constantFrom(
+      ...[the.refuse, the.allow, the.addConfigMap, the.removeConfigMap, the.overwrite],
+    ),
   },
   { weight: 3, arbitrary: fc.constant(the.backUp) },
   { weight: 1, arbitrary: fc.constant(the.remove) },
@@ -97,6 +99,7 @@ const stories = fc.constantFrom<readonly the.Happening[]>(
   [the.up, the.heal, the.clock(0), the.mend],
   [the.clock(0), ...rotation, the.annotate({ rotate: 'now' }), the.clock(4 * MINUTE), ...rotation],
   [the.damage, restore],
+  [the.backUp, ...rotation, the.overwrite, ...rotation, the.sign(0)],
   [the.backUp, ...rotation, the.damage, restore],
   [the.backUp, ...rotation, the.sign(0), the.putBack, the.sign(0), ...rotation, the.sign(0)],
   [the.backUp, the.annotate({ revoke: '<next>' }), the.putBack, ...rotation, the.sign(0)],

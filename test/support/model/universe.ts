@@ -248,7 +248,7 @@ export class Universe {
       // In the order in which a cache happens to have them: not in that of their making.
       former: this.#former.toReversed(),
       claim: { granted: true, issuer: 'https://login.example', source: 'spec' },
-      publishers: ring === undefined ? [] : this.configMaps.publishers(),
+      publishers: ring === undefined ? [] : this.configMaps.publishers(ring),
       replicas: this.issuers.leases(this.newest, policy.clockSkew, this.now),
       ...(skew === undefined ? {} : { clockSkew: skew }),
       ...(asked === undefined ? {} : { backup: this.#read(asked) }),
@@ -328,7 +328,8 @@ export class Universe {
     });
     this.issuers.follow(this.newest, this.isDamaged, this.now);
     const served = this.issuers.served(this.now);
-    checkEvidence(before, after, [...served, ...this.configMaps.contents()]);
+    const asked = [...served, ...this.configMaps.contents(false)];
+    checkEvidence(before, after, asked, this.configMaps.contents(true));
   }
 
   /** What the Secret held before is back: copies of the older state run out. */
@@ -369,8 +370,10 @@ export class Universe {
     const isRevoked = new Set(
       (report.keys ?? []).map(({ state, kid }) => state === 'revoked' && kid),
     );
-    const sources = ring === undefined ? this.#revoked : ring.revoked;
-    this.#reportedRevoked = sources.filter(({ kid }) => isRevoked.has(kid));
+    const sources = keptRevoked([...(ring?.revoked ?? []), ...this.#revoked]);
+    this.#reportedRevoked = sources
+      .filter(({ kid }) => isRevoked.has(kid))
+      .map(({ revokedEverywhereAt: _seenAnew, ...key }) => key);
     this.set = {
       ...this.set,
       reportedKids: kids,

@@ -5,7 +5,7 @@ import { currentKey, nextKey } from '../../../src/rotation/situation.ts';
 import { hold } from './violation.ts';
 
 /** The kubelet mounts a changed ConfigMap anew within so long. */
-const MOUNT_DELAY = 2 * MINUTE;
+export const MOUNT_DELAY = 2 * MINUTE;
 
 /** A document that verifiers may hold: made from this keyring, until then. */
 interface Held {

@@ -87,11 +87,13 @@ export function isUnheralded({ kind, notices }: Transition): boolean {
  * What is written down as seen everywhere is everywhere (design section 2).
  *
  * @param everywhere what is served and mounted at this moment.
+ * @param left what stands in ConfigMaps that are asked for no more.
  */
 export function checkEvidence(
   before: Keyring | undefined,
   after: Keyring,
   everywhere: readonly Keyring[],
+  left: readonly Keyring[],
 ): void {
   for (const { kid, publishedAt } of after.keys) {
     const was = before?.keys.find((key) => key.kid === kid);
@@ -102,7 +104,7 @@ export function checkEvidence(
   for (const { kid, revokedEverywhereAt } of after.revoked) {
     const was = before?.revoked.find((key) => key.kid === kid);
     if (revokedEverywhereAt === undefined || was?.revokedEverywhereAt !== undefined) continue;
-    const isThere = everywhere.some((ring) => has(ring, kid));
+    const isThere = [...everywhere, ...left].some((ring) => has(ring, kid));
     hold('I6', !isThere, 'revokedEverywhereAt of a key that somebody publishes');
   }
 }
