@@ -144,30 +144,17 @@ describe.concurrent('a Secret that was put back to an older state by hand', () =
     await set.told('KeysCompromised');
     await set.until('Published', 'ForcedEarly');
     const { keys, revoked } = await set.keyring();
-    const { metadata } = (await set.secret()) ?? expect.fail('there is no Secret');
-    await world.kube.request('PUT', set.secretPath, { body: { metadata, type, data } });
+    // The controller may be writing that the keys are published.
+    await eventually(async () => {
+      const { metadata } = (await set.secret()) ?? expect.fail('there is no Secret');
+      await world.kube.request('PUT', set.secretPath, { body: { metadata, type, data } });
+    });
     expect((await set.told('KeyringRolledBack')).message).toContain(first.slice(0, 8));
     await eventually(async () => {
       const ring = await set.keyring();
       expect(ring.keys.map(({ kid }) => kid)).toEqual(keys.map(({ kid }) => kid));
       expect(ring.revoked.map(({ kid }) => kid)).toEqual(revoked.map(({ kid }) => kid));
     });
-  });
-});
-
-describe.concurrent('a set that was deleted while its Secret was damaged', () => {
-  it('is told of and counted; its JWKS stays, and its Secret is left alone', async () => {
-    const set = await make();
-    const jwks = `${world.stack.issuerUrl}/${set.tenant.name}/login/.well-known/jwks.json`;
-    const served = await (await fetch(jwks)).json();
-    await damage(set);
-    await set.until('Ready', 'KeyringDamaged');
-    await set.delete();
-    expect((await set.told('KeyringDamaged')).type).toBe('Warning');
-    const metrics = async () => (await fetch(world.stack.controller.metricsUrl)).text();
-    await eventually(async () => expect(await metrics()).toMatch(/signet_keyrings_damaged [1-9]/));
-    expect(await (await fetch(jwks)).json()).toEqual(served);
-    expect(await set.secret()).toBeDefined();
   });
 });
 

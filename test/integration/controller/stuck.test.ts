@@ -143,10 +143,13 @@ describe.concurrent('a set that is deleted while its Secret is damaged', () => {
     await eventually(async () => expect(await set.secret()).toBeUndefined());
   });
 
-  it('and made again goes on with these keys', async () => {
+  it('goes on verifying, and made again goes on with these keys', async () => {
     const set = await damaged({ ...ES256, tokens: { maxLifetime: '1h' } });
+    const { jwksURI = '' } = await set.status();
+    const served = await (await fetch(jwksURI)).json();
     await set.delete();
     await set.told('KeysRetired');
+    expect(await (await fetch(jwksURI)).json()).toEqual(served);
     const kids = await set.kids('current');
     const again = await set.tenant.applyReady(ES256);
     await again.told('KeysResumed');
