@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SET_NAME_LABEL, SET_NAMESPACE_LABEL } from '../../../src/api/constants.ts';
 import type { SigningKeySetSpec } from '../../../src/api/signingkeyset.generated.ts';
 import { paths } from '../../../src/controller/objects.ts';
@@ -45,11 +45,9 @@ async function refuseKeysOf({ name }: Tenant): Promise<{ lift(): Promise<void> }
       () => true,
     );
   const lift = async () => {
-    if ((await world.find(`${POLICIES}/${name}`)) === undefined) return;
     await world.delete(`${POLICIES}/${name}`);
     await eventually(async () => !(await isRefused()));
   };
-  onTestFinished(lift);
   await eventually(isRefused);
   return { lift };
 }
