@@ -8,46 +8,50 @@ const MAX_BODY = 64 * 1024;
 const NO_BODY = Buffer.alloc(0);
 
 /**
- * Looks at what the headers say of a body: at most 64 KiB, of this media type, not compressed.
- * @throws Refusal `media_type_unsupported`, `body_too_large`.
+ * Looks at what the headers say of a body: at most 64 KiB, of this media type, not compressed. Holds
+ * as much of the budget until the request is answered: what comes takes memory, read or not.
+ *
+ * @throws Refusal `media_type_unsupported`, `body_too_large`, `server_busy`.
  */
-export function checkBody({ headers }: IncomingMessage, type: string): void {
+export function expectBody(
+  { bodies }: Pick<Services, 'bodies'>,
+  exchange: Exchange,
+  type: string,
+): void {
+  const { headers, socket } = exchange.request;
   const [mediaType = ''] = (headers['content-type'] ?? '').split(';', 1);
-  const hasBody = headers['content-length'] ?? headers['transfer-encoding'];
-  if (hasBody === undefined || mediaType.trim().toLowerCase() !== type) {
+  const { 'content-length': length, 'transfer-encoding': chunked } = headers;
+  if ((length ?? chunked) === undefined || mediaType.trim().toLowerCase() !== type) {
     throw new Refusal('media_type_unsupported', `Send Content-Type: ${type}, and a body.`);
   }
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
     throw new Refusal('media_type_unsupported', 'Send the body uncompressed.');
   }
-  if (Number(headers['content-length'] ?? 0) > MAX_BODY) throw tooLarge();
+  const bytes = Number(length ?? MAX_BODY);
+  if (bytes > MAX_BODY) throw tooLarge();
+  const peer = peerOf(socket.remoteAddress);
+  if (!bodies.take(peer, bytes)) {
+    throw new Refusal('server_busy', 'Ask again in a moment, with fewer large requests at once.');
+  }
+  exchange.holds = { peer, bytes };
 }
 
 /**
- * The bytes of a body of at most 64 KiB, held against the budget until the request is answered.
- * What of a longer one is still to come is not read.
- *
- * @throws Refusal `body_too_large`, `server_busy`, `request_invalid`.
+ * The bytes of a body of at most 64 KiB. What of a longer one is still to come is not read.
+ * @throws Refusal `body_too_large`, `request_invalid`.
  */
-export function readBody(
-  { bodies }: Pick<Services, 'bodies'>,
-  exchange: Exchange,
-): Promise<Buffer> {
-  const { request } = exchange;
+export function readBody(request: IncomingMessage): Promise<Buffer> {
   if (request.destroyed) throw endedEarly();
   const chunks: Buffer[] = [];
-  const holds = { peer: peerOf(request.socket.remoteAddress), bytes: 0 };
-  exchange.holds = holds;
+  let length = 0;
   return new Promise((resolve, reject) => {
-    const stop = (refusal: Refusal) => {
-      request.removeAllListeners('data').pause();
-      reject(refusal);
-    };
     request.on('data', (chunk: Buffer) => {
-      if (holds.bytes + chunk.length > MAX_BODY) return stop(tooLarge());
-      if (!bodies.take(holds.peer, chunk.length)) return stop(busy());
-      holds.bytes += chunk.length;
-      chunks.push(chunk);
+      length += chunk.length;
+      if (length <= MAX_BODY) chunks.push(chunk);
+      else {
+        request.removeAllListeners('data').pause();
+        reject(tooLarge());
+      }
     });
     request.once('end', () =>
       resolve(chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BODY)),
@@ -62,8 +66,4 @@ function tooLarge(): Refusal {
 
 function endedEarly(): Refusal {
   return new Refusal('request_invalid', 'The body ended early.');
-}
-
-function busy(): Refusal {
-  return new Refusal('server_busy', 'Ask again in a moment, with fewer large requests at once.');
 }

@@ -25,7 +25,7 @@ export interface Exchange {
   holding?: Holding;
   refused?: RefusalCode;
   /** What its body takes of the budget, until it is answered. */
-  holds?: { readonly peer: string; bytes: number };
+  holds?: { readonly peer: string; readonly bytes: number };
 }
 
 type Telling = Readonly<{

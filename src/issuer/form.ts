@@ -1,4 +1,4 @@
-import { checkBody, readBody } from './body.ts';
+import { expectBody, readBody } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import { decodeUtf8 } from './json.ts';
 import { Refusal } from './refusals.ts';
@@ -11,11 +11,11 @@ const REPEATABLE: ReadonlySet<string> = new Set(['resource', 'audience']);
 
 /**
  * Reads a form of at most 64 KiB, in which each parameter stands once (RFC 6749 section 3.2).
- * @throws Refusal `parameter_repeated`, and those of `checkBody` and `readBody`.
+ * @throws Refusal `parameter_repeated`, and those of `expectBody` and `readBody`.
  */
 export async function readForm(services: Services, exchange: Exchange): Promise<Form> {
-  checkBody(exchange.request, 'application/x-www-form-urlencoded');
-  const body = await readBody(services, exchange);
+  expectBody(services, exchange, 'application/x-www-form-urlencoded');
+  const body = await readBody(exchange.request);
   const form = new URLSearchParams(decodeUtf8(body));
   const names = [...form.keys()].filter((name) => !REPEATABLE.has(name));
   if (new Set(names).size < names.length) {

@@ -20,7 +20,7 @@ export interface Limits {
   readonly connectionsCheckingInterval: number;
   /** On one listener at once. Behind a proxy all clients have its address. */
   readonly connections: Share;
-  /** Bytes of bodies that are read or worked on, so that memory has a bound. */
+  /** Bytes of bodies that were announced, until they are answered: so that memory has a bound. */
   readonly bodies: Share;
   /** Signatures asked for by one user name. */
   readonly perCaller: Rate;

@@ -15,7 +15,7 @@ export interface Services {
   readonly authorizer: Authorizer;
   /** By user name, once it is known who calls; by address, before. */
   readonly rates: { readonly caller: RateLimit; readonly peer: RateLimit };
-  /** Bytes of bodies that are held. */
+  /** Bytes of bodies that are expected, read or worked on. */
   readonly bodies: Shares;
   /** Whether every key Secret was read once; before that no set is known not to exist. */
   readonly loaded: () => boolean;

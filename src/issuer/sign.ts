@@ -4,7 +4,7 @@ import { parseDuration } from '../api/duration.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { chooseAudience } from './audience.ts';
 import type { Caller } from './authorize.ts';
-import { checkBody, readBody } from './body.ts';
+import { expectBody, readBody } from './body.ts';
 import { issue } from './issue.ts';
 import { isTokenType, SET_BY_ISSUER, type TokenRequest, type TokenType } from './issue-token.ts';
 import { isObject, type Json, type JsonObject, parseJson } from './json.ts';
@@ -38,13 +38,13 @@ export const signEndpoint: Endpoint = (services) => async (exchange) => {
   const find = () => locate(services, exchange);
   find();
   const token = bearerToken(exchange.request);
-  checkBody(exchange.request, 'application/json');
+  expectBody(services, exchange, 'application/json');
   await issue(services, exchange, {
     find,
     token,
     power: 'claims',
-    // Not before it is known who sends it: what strangers send takes no memory.
-    receive: () => readBody(services, exchange),
+    // Not before it is known who sends it.
+    receive: () => readBody(exchange.request),
     read: (body, ring, caller) => readSignRequest(parseJson(body), ring, caller),
     answer: ({ token: signed, kid, expiresAt }) => {
       return { token: signed, kid, expiresAt: dateTime(expiresAt) };
