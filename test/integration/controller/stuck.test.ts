@@ -42,7 +42,7 @@ async function refuseKeysOf({ name }: Tenant): Promise<{ lift(): Promise<void> }
   const isRefused = () =>
     world.create(path, canary).then(
       () => false,
-      () => true,
+      (error: Error) => error.message.includes(WHY),
     );
   const lift = async () => {
     await world.delete(`${POLICIES}/${name}`);
