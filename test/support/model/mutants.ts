@@ -111,6 +111,15 @@ export const MUTANTS: readonly Mutant[] = [
       ? { ...made, ...(report === undefined ? {} : { report }) }
       : { ...made, report: { ...report, keys: report.keys.map((key) => ({ ...key, kid: 'x' })) } },
   ),
+  saying('nobody says why a set that is due does not rotate', 'due', ({ report, ...made }) => {
+    if (report === undefined) return made;
+    const conditions = report.conditions.map((condition) =>
+      condition.type === 'RotationPending' && condition.message.includes('due since')
+        ? { ...condition, status: 'False' as const }
+        : condition,
+    );
+    return { ...made, report: { ...report, conditions } };
+  }),
   saying('the same is written for ever', 'I20', (made, { keyring, set }) =>
     made.report === undefined || keyring === undefined || set === undefined
       ? made

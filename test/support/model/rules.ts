@@ -101,7 +101,7 @@ export class Rules {
     const private_ = older.find(({ privateKey }) => privateKey !== undefined);
     hold('I6', private_ === undefined, 'an older previous key has its private half');
     for (const { kid, tokensUntil = 0 } of of('previous')) {
-      const last = this.#verifiers.lastExpiry(kid);
+      const last = this.#verifiers.isGivenUp(kid) ? 0 : this.#verifiers.lastExpiry(kid);
       hold('I15', last <= tokensUntil + TOLERANCE, `a token outlives tokensUntil of ${name(kid)}`);
     }
   }

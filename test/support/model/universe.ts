@@ -143,6 +143,9 @@ export class Universe {
       return;
     }
     this.#newer = newer;
+    // What signs now, and was gone, is refused by whoever knows that.
+    const left = new Set(newer.keys.map(({ kid }) => kid));
+    this.verifiers.giveUp(backup.keys.map(({ kid }) => kid).filter((kid) => !left.has(kid)));
     for (const { kid } of newer.keys) this.verifiers.hide(kid, Number.POSITIVE_INFINITY);
   }
 
