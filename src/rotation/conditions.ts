@@ -15,6 +15,9 @@ import { currentKey, nextKey, type ReadyFault } from './situation.ts';
 import { annotateCommand, at, from, short } from './text.ts';
 import { explainDue, explainHold, explainWait } from './wait.ts';
 
+/** The kubelet mounts a changed ConfigMap anew within so long. */
+const MOUNT_DELAY = 2 * MINUTE;
+
 /** A condition as it is now; when it last changed is known to whoever writes it. */
 export type ReportedCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
@@ -70,11 +73,25 @@ interface Remark<Type extends ConditionType> {
 export function published(facts: WithKeys): ReportedCondition {
   const fault = facts.observed.publishers.find((publisher) => publisher.fault)?.fault;
   const remarks = [fault, forcedEarly(facts), fault ? undefined : publishing(facts)];
-  const good = {
-    reason: 'PublishedEverywhere',
-    message: 'Current and next are published',
-  } as const;
-  return saying('Published', remarks, good);
+  const message = ['Current and next are published', ...shortDelay(facts)].join('. ');
+  return saying('Published', remarks, { reason: 'PublishedEverywhere', message });
+}
+
+/** What P is too short for, though it is kept: nobody refuses it, as a test or a demo may want it so. */
+function shortDelay({ ring, observed, policy }: WithKeys): string[] {
+  const { propagationDelay: delay } = ring;
+  const hints = [
+    observed.publishers.length > 0 && delay < MOUNT_DELAY
+      ? `a kubelet takes up to ${formatDuration(MOUNT_DELAY)} to mount a ConfigMap anew`
+      : undefined,
+    delay < 2 * policy.clockSkew
+      ? `a restart on another clock can take ${formatDuration(2 * policy.clockSkew)} (twice --clock-skew) off it`
+      : undefined,
+  ].filter((hint) => hint !== undefined);
+  if (hints.length === 0) return [];
+  return [
+    `spec.rotation.propagationDelay of ${formatDuration(delay)} is short: ${hints.join(', and ')}`,
+  ];
 }
 
 function forcedEarly(facts: WithKeys): Remark<'Published'> | undefined {

@@ -115,6 +115,21 @@ describe('a key is revoked everywhere when', () => {
   });
 });
 
+describe('P', () => {
+  const message = (world: World) => world.condition('Published').message;
+
+  test('that is shorter than what it has to cover is kept, and Published says so', () => {
+    const world = World.start({ propagationDelay: MINUTE });
+    expect(message(world)).toContain('a restart on another clock can take 10m');
+    expect(message(world)).not.toContain('kubelet');
+    const kids = world.keys.keys.map(({ kid }) => kid);
+    world.lagging = [{ name: 'ConfigMap gateway', kids }];
+    expect(message(world)).toContain('a kubelet takes up to 2m');
+    expect(world.condition('Published').status).toBe('True');
+    expect(message(World.start())).toBe('Current and next are published');
+  });
+});
+
 describe('R of a replica', () => {
   test('counts where it is longer than the flag says now (I15, I22)', () => {
     const world = World.start({ maxStaleness: MINUTE });

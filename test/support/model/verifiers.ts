@@ -53,8 +53,8 @@ export class Verifiers {
   /** A ConfigMap has this content from now on; undefined: it is gone. */
   mount(name: string, ring: Keyring | undefined, now: Instant): void {
     const mounts = this.#mounted.get(name) ?? [];
-    const delay =
-      ring === undefined ? 0 : Math.min(MOUNT_DELAY, nextKey(ring).propagationDelay / 2);
+    // The kubelet takes its time whatever P is; what comes later than P is promised nothing (I1).
+    const delay = ring === undefined ? 0 : Math.min(MOUNT_DELAY, nextKey(ring).propagationDelay);
     for (const mount of mounts) mount.until = Math.min(mount.until, now + delay);
     const kept = mounts.filter(({ until }) => until > now);
     if (ring !== undefined) kept.push({ ring, until: Number.POSITIVE_INFINITY });
