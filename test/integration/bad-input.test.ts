@@ -110,6 +110,12 @@ describe('A process that starts without', () => {
   );
 });
 
+/** Waits until the API server has heard that it was taken away. */
+async function mayNoMore(account: string, what: readonly string[]): Promise<void> {
+  const user = `--as=system:serviceaccount:${stack.namespace}:${account}`;
+  await eventually(async () => expect(kubectl('auth', 'can-i', ...what, user)).rejects.toThrow());
+}
+
 test('A controller that starts without a permission, where there are keys, leaves its pod ready to publish them', async () => {
   const { controller } = stack;
   const set = { apiVersion: 'signet.dev/v1alpha1', kind: 'SigningKeySet', metadata: { name: 'a' } };
@@ -117,9 +123,7 @@ test('A controller that starts without a permission, where there are keys, leave
   await kubectl('wait', 'sks/a', '--for=condition=Ready', '--timeout=60s');
   await controller.kill('SIGTERM');
   await kubectl('delete', 'clusterrolebinding', 'signet-controller');
-  const user = `--as=system:serviceaccount:${stack.namespace}:${SERVICE_ACCOUNTS.controller}`;
-  const list = () => kubectl('auth', 'can-i', 'list', 'signingkeysets.signet.dev', '-A', user);
-  await eventually(async () => expect(list()).rejects.toThrow());
+  await mayNoMore(SERVICE_ACCOUNTS.controller, ['list', 'signingkeysets.signet.dev', '-A']);
   await controller.restart();
   const leads = async () => {
     const metrics = await (await fetch(controller.metricsUrl)).text();
@@ -139,6 +143,7 @@ test('An issuer that starts without the permission for its Lease publishes the s
   await issuer.kill('SIGTERM');
   const left = rules.filter(({ resources }) => !resources.includes('leases'));
   await kubectl('patch', ...role, '--type=merge', '-p', JSON.stringify({ rules: left }));
+  await mayNoMore(SERVICE_ACCOUNTS.issuer, ['create', 'leases', '-n', stack.namespace]);
   const from = readFileSync(issuer.logFile, 'utf8').length;
   await issuer.restart();
   expect(told(issuer.logFile, from, /cannot create resource "leases"/)).not.toEqual([]);

@@ -211,7 +211,6 @@ it('one address holds no more connections than its share, however mute they are,
   const mute = Array.from({ length: CONNECTIONS.each + 3 }, () => open('127.0.0.30'));
   await eventually(async () => expect(await dropped()).toBe(before + 3));
   expect((await world.fetch(jwksPath())).status).toBe(200);
-  expect(mute.filter(({ socket }) => socket.closed)).toHaveLength(3);
   for (const { socket } of mute) socket.destroy();
   await eventually(async () => {
     const { socket, text } = open('127.0.0.30');
