@@ -2,7 +2,7 @@ import { LONGEST_MAX_AGE } from '../api/caching.ts';
 import type { Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { ownership } from './beginnings.ts';
 import { MOST_PREVIOUS_KEYS } from './gate.ts';
-import { revokeAt, tokensUntil } from './lifetimes.ts';
+import { revokeAt, tokensUntil, unknownCaches } from './lifetimes.ts';
 import { type PendingRequest, RESTORE_ANNOTATION } from './pending.ts';
 import {
   currentKey,
@@ -162,6 +162,7 @@ export function inPlaceOfNone(
     {
       ...kept,
       ...ownership(set, backup),
+      olderCaches: unknownCaches(policy, facts),
       keys: withSigners(keys, backup, facts),
       revoked: seenAgain(keptRevoked([...known, ...kept.revoked]), backup),
       requests: remember(kept.requests, number, idsPresent(set)),

@@ -1,6 +1,7 @@
 import { LONGEST_MAX_AGE } from '../api/caching.ts';
 import type { ReasonOf } from '../api/reasons.ts';
 import type { Keyring, RevokedKey } from '../keys/keyring.ts';
+import { unknownCaches } from './lifetimes.ts';
 import {
   currentKey,
   type KeyringDraft,
@@ -45,6 +46,7 @@ export function create(
     issuerSource: claim.source,
     maxLifetime: policy.maxLifetime,
     propagationDelay: policy.propagationDelay,
+    ...(isFirst ? {} : { olderCaches: unknownCaches(policy, { stamp }) }),
     audiences: policy.audiences,
     keys: [
       { ...first, state: 'current', promotedAt: stamp },

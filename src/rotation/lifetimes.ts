@@ -1,4 +1,4 @@
-import { jwksMaxAge } from '../api/caching.ts';
+import { jwksMaxAge, LONGEST_MAX_AGE } from '../api/caching.ts';
 import type { Instant, Keyring, OlderCaches, SigningKey } from '../keys/keyring.ts';
 import type { Policy, Replica, Time } from './situation.ts';
 
@@ -48,6 +48,12 @@ export function propagationDelayForNewKey(policy: Policy, ring: Keyring, { now }
   const { olderCaches } = ring;
   const held = olderCaches !== undefined && now < olderCaches.until ? olderCaches.maxAge : 0;
   return Math.max(policy.propagationDelay, held);
+}
+
+/** The same where nobody knows what was served before, as after a loss or from a backup. */
+export function unknownCaches(flags: Flags, { stamp }: Pick<Time, 'stamp'>): OlderCaches {
+  const until = stamp + flags.maxStaleness + flags.clockSkew + LONGEST_MAX_AGE;
+  return { maxAge: LONGEST_MAX_AGE, until };
 }
 
 /**

@@ -125,6 +125,19 @@ describe('no rule is broken when', () => {
     expect(universe.told).not.toContain('RotationForced');
   });
 
+  test('keys are lost, and another next key is made while copies of the lost JWKS live (I1)', () => {
+    live([
+      the.down,
+      the.spec({ propagationDelay: 0 }),
+      the.lose,
+      the.up,
+      the.spec({ propagationDelay: 90_000, algorithm: 'ES256' }),
+      the.wait(2 * MINUTE),
+      ROTATE,
+      the.sign(0),
+    ]);
+  });
+
   test('a set is made again, and a replica that was cut off as it was deleted filled caches for R (I1)', () => {
     live([
       the.spec({ maxLifetime: MINUTE, clockSkew: 1_000 }),

@@ -99,7 +99,7 @@ const stories = fc.constantFrom<readonly the.Happening[]>(
   [the.up, the.heal, the.clock(0), the.mend],
   [the.clock(0), ...rotation, the.annotate({ rotate: 'now' }), the.clock(4 * MINUTE), ...rotation],
   [the.damage, restore],
-  [the.backUp, ...rotation, the.overwrite, ...rotation, the.sign(0)],
+  [the.backUp, ...rotation, the.overwrite, the.annotate({ rotate: 'now' }), the.sign(0)],
   [the.backUp, ...rotation, the.damage, restore],
   [the.backUp, ...rotation, the.sign(0), the.putBack, the.sign(0), ...rotation, the.sign(0)],
   [the.backUp, the.annotate({ revoke: '<next>' }), the.putBack, ...rotation, the.sign(0)],

@@ -178,6 +178,14 @@ export const MUTANTS: readonly Mutant[] = [
     policy,
     { now: time.stamp, stamp: time.now },
   ]),
+  seeing('what a ConfigMap lost counts as never gone', 'I1', ({ publishers, ...seen }, ...rest) => [
+    { ...seen, publishers: publishers.map(({ lacksNext: _, ...publisher }) => publisher) },
+    ...rest,
+  ]),
+  seeing('a ConfigMap that could not be deleted is forgotten', 'I6', (observed, ...rest) => [
+    { ...observed, publishers: observed.publishers.filter(({ isLeaving }) => isLeaving !== true) },
+    ...rest,
+  ]),
   seeing('an older Secret is used', 'I8 I9 I22 I5 I6', ({ newer: _, ...observed }, ...rest) => [
     observed,
     ...rest,
