@@ -5,7 +5,8 @@ import type { Keyring } from '../keys/keyring.ts';
 
 /** A document that anyone may read, made once, so that a request only looks it up. */
 export interface PublicDocument {
-  readonly body: Buffer;
+  /** One byte in each character (latin1), as `answer` takes it. */
+  readonly body: string;
   /** Names and values in turn, as `writeHead` takes them with the least work. */
   readonly headers: readonly string[];
   readonly contentType: string;
@@ -44,7 +45,7 @@ export function publicDocument(
     // The name of a Kubernetes object needs no quoting (RFC 6266 section 4.1).
     ...(fileName ? ['Content-Disposition', `attachment; filename="${fileName}"`] : []),
   ];
-  return { body, headers, contentType, etag };
+  return { body: body.toString('latin1'), headers, contentType, etag };
 }
 
 /**

@@ -86,16 +86,20 @@ export class Freshness {
     return performance.now() - this.#confirmed.monotonic;
   }
 
-  /** Why nothing may be signed now, in words; true when it may. */
+  /** Why nothing may be signed now, in words; true when it may. Asked for each request. */
   check(): true | string {
-    const { maxStaleness, clockSkew, counts } = this.#options;
+    const { clock, maxStaleness, clockSkew, counts } = this.#options;
     if (this.#confirmed === undefined) return 'the key Secrets were not confirmed yet';
-    const jump = this.#jumped(this.#confirmed);
+    const byWall = clock() - this.#confirmed.wall;
+    const elapsed = performance.now() - this.#confirmed.monotonic;
+    const jump = Math.abs(byWall - elapsed);
     if (jump > clockSkew) {
+      this.#doubt(this.#confirmed);
       return `the clock jumped by ${Math.round(jump / SECOND)} s, and is to be compared again`;
     }
-    if (this.age() >= maxStaleness) {
-      return `the key Secrets were last confirmed ${Math.round(this.age() / SECOND)} s ago`;
+    const age = Math.max(byWall, elapsed);
+    if (age >= maxStaleness) {
+      return `the key Secrets were last confirmed ${Math.round(age / SECOND)} s ago`;
     }
     if (this.#skew > clockSkew) {
       return `the clock differs from the API server's by ${Math.round(this.#skew / SECOND)} s`;
@@ -113,15 +117,11 @@ export class Freshness {
     return this.check();
   }
 
-  /** How far the wall clock moved since the confirmation, beside what passed. Once asks for another. */
-  #jumped(confirmed: Stamp): number {
-    const { clock, clockSkew } = this.#options;
-    const jump = Math.abs(clock() - confirmed.wall - (performance.now() - confirmed.monotonic));
-    if (jump > clockSkew && this.#doubted !== confirmed) {
-      this.#doubted = confirmed;
-      this.again();
-    }
-    return jump;
+  /** A jump of the clock asks for another confirmation, once. */
+  #doubt(confirmed: Stamp): void {
+    if (this.#doubted === confirmed) return;
+    this.#doubted = confirmed;
+    this.again();
   }
 
   /**

@@ -20,15 +20,5 @@ export function serve(ring: Keyring): ServedSet {
 }
 
 function json(contentType: string, content: object, maxAge: number): PublicDocument {
-  return publicDocument(contentType, unpooled(JSON.stringify(content)), maxAge);
-}
-
-/**
- * In memory of its own: a slice of Node's pool would keep what was decoded beside it as well, 40 KB
- * for each set.
- */
-function unpooled(text: string): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
-  bytes.write(text);
-  return bytes;
+  return publicDocument(contentType, Buffer.from(JSON.stringify(content)), maxAge);
 }

@@ -5,6 +5,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import { chooseAudience } from './audience.ts';
 import type { Caller } from './authorize.ts';
 import { expectBody, readBody } from './body.ts';
+import type { Exchange } from './exchange.ts';
 import { issue } from './issue.ts';
 import { isTokenType, SET_BY_ISSUER, type TokenRequest, type TokenType } from './issue-token.ts';
 import { isObject, type Json, type JsonObject, parseJson } from './json.ts';
@@ -32,6 +33,7 @@ const HEADER_PARAMETERS = [
 const RESERVED: ReadonlySet<string> = new Set([...SET_BY_ISSUER, ...HEADER_PARAMETERS]);
 
 const MAX_SUBJECT = 255;
+const SMALL_BODY = 4 * 1024;
 
 /** `POST /sign`: the issuing authority itself. */
 export const signEndpoint: Endpoint = (services) => async (exchange) => {
@@ -39,18 +41,26 @@ export const signEndpoint: Endpoint = (services) => async (exchange) => {
   find();
   const token = bearerToken(exchange.request);
   expectBody(services, exchange, 'application/json');
+  const early = hasCome(exchange) ? readBody(exchange.request) : undefined;
+  // Nobody waits for it where the caller is refused.
+  early?.catch(() => {});
   await issue(services, exchange, {
     find,
     token,
     power: 'claims',
-    // Not before it is known who sends it.
-    receive: () => readBody(exchange.request),
+    // A large one not before it is known who sends it.
+    receive: () => early ?? readBody(exchange.request),
     read: (body, ring, caller) => readSignRequest(parseJson(body), ring, caller),
     answer: ({ token: signed, kid, expiresAt }) => {
       return { token: signed, kid, expiresAt: dateTime(expiresAt) };
     },
   });
 };
+
+/** A small body comes with its headers, and takes memory whether it is read or not. */
+function hasCome({ holds }: Exchange): boolean {
+  return holds !== undefined && holds.bytes <= SMALL_BODY;
+}
 
 /** RFC 3339, of Unix seconds; tokens of one second end together. */
 const dateTime = remember(100, (seconds: number) =>
