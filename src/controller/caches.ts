@@ -158,7 +158,8 @@ export class Caches {
     const uid = setUidOf(metadata.name);
     if (uid === undefined || this.sets.list().some((set) => set.metadata.uid === uid)) return;
     const namespace = this.keyrings.lastGood(uid)?.owner.namespace;
-    if (namespace === undefined || this.sees(namespace)) this.keyrings.giveUp(uid);
+    const mayBeThere = namespace !== undefined && this.unreadable.includes(namespace);
+    if (!mayBeThere || this.sees(namespace)) this.keyrings.giveUp(uid);
   }
 
   /** An issuer may have become free: those who were refused it are looked at again. */

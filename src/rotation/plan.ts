@@ -94,7 +94,7 @@ function planSet(set: ObservedSet, observed: Observed, policy: Policy, time: Tim
   const { keyring: ring } = observed;
   if (ring === undefined) return planWithoutKeys({ set, observed, policy, ...time });
   const { newer } = observed;
-  if (newer !== undefined) return { transition: writeBack(ring, newer, policy, time) };
+  if (newer !== undefined) return { transition: writeBack(set, ring, newer, policy, time) };
   const situation: Situation = { set, ring, observed, policy, ...time };
   const mended = dropRevived(situation) ?? unpublishLost(situation);
   if (mended !== undefined) return { transition: mended };

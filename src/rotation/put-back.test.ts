@@ -3,7 +3,7 @@ import { World } from '../../test/support/situations.ts';
 import { HOUR, MINUTE } from '../api/constants.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { isOlder } from './put-back.ts';
-import { currentKey, nextKey, previousKeys } from './situation.ts';
+import { currentKey, nextKey, previousKeys, type Transition } from './situation.ts';
 
 const P = 90 * MINUTE;
 
@@ -17,6 +17,14 @@ function putBack(world: World, older: Keyring): World {
   world.step();
   world.also = {};
   return world.settle();
+}
+
+/** What is planned for a set that a finalizer holds, whose Secret is this. */
+function plannedFor(world: World, ring: Keyring, also: World['also']): Transition | undefined {
+  world.set = world.set && { ...world.set, isBeingDeleted: true };
+  world.ring = ring;
+  world.also = also;
+  return world.plan().transition;
 }
 
 describe('a Secret that was put back to an older state', () => {
@@ -63,6 +71,22 @@ describe('a Secret that was put back to an older state', () => {
     expect(world.settle().told.at(-1)).toBe('KeyringRolledBack');
     const kids = older.keys.map(({ kid }) => kid);
     expect(world.keys.keys.filter(({ kid }) => kids.includes(kid))).toEqual([]);
+  });
+
+  test('is written back also where a finalizer holds the set, without waiting for it', () => {
+    const world = World.start();
+    const older = world.keys;
+    const { revoked } = world.annotate({ rotate: 'compromised' }).keys;
+    expect(plannedFor(world, older, { newer: world.keys })?.confirm).toBe(false);
+    expect(plannedFor(world, older, { revoked })?.confirm).toBe(false);
+  });
+
+  test('is told from keys that were made anew after a loss, which count requests from 0 (I1)', () => {
+    const world = World.start().annotate({ rotate: 'now' });
+    const lost = world.keys;
+    const anew = World.start().keys;
+    const made = { ...anew, keys: anew.keys.map((key) => ({ ...key, createdAt: world.now + 1 })) };
+    expect([isOlder(made, lost), isOlder(lost, made)]).toEqual([false, false]);
   });
 
   test.each([

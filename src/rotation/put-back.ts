@@ -5,6 +5,7 @@ import {
   currentKey,
   type Notice,
   nextKey,
+  type ObservedSet,
   type Policy,
   type Situation,
   type Time,
@@ -14,10 +15,12 @@ import { short } from './text.ts';
 
 /**
  * Whether a Secret was put back to an older state, as by hand or by a backup tool. What only grows
- * decides, and no clock: requests are taken back, or a promise is; or a key is back that was revoked,
- * or the next key has signed already, or it is one that had been replaced.
+ * decides: requests are taken back, or a promise is; or a key is back that was revoked, or the next
+ * key has signed already, or it is one that had been replaced.
  */
 export function isOlder(after: Keyring, before: Keyring): boolean {
+  // One that has a key made after all of the other is not: nobody made it before.
+  if (hasNewerKey(after, before)) return false;
   const [was, is] = [before.requests.number, after.requests.number];
   // A request that was carried out meanwhile, such as a restore, went on from what was there.
   if (is !== was) return is < was;
@@ -34,12 +37,25 @@ export function isOlder(after: Keyring, before: Keyring): boolean {
   );
 }
 
+function hasNewerKey(after: Keyring, { keys, revoked }: Keyring): boolean {
+  const known = [...keys, ...revoked];
+  const last = Math.max(...known.map(({ createdAt }) => createdAt));
+  const kids = new Set(known.map(({ kid }) => kid));
+  return after.keys.some(({ kid, createdAt }) => createdAt > last && !kids.has(kid));
+}
+
 /**
  * Writes back what a Secret held before it was put back to an older state: that would let revoked
  * keys sign, and promote one that no verifier holds (I1, I8). Issuers may have served the older state
  * for a moment: the next key is published anew, and what signed meanwhile verifies on (I3, I15).
  */
-export function writeBack(older: Keyring, newer: Keyring, policy: Policy, time: Time): Transition {
+export function writeBack(
+  set: ObservedSet,
+  older: Keyring,
+  newer: Keyring,
+  policy: Policy,
+  time: Time,
+): Transition {
   const signed = currentKey(older).kid;
   const maxLifetime = Math.max(older.maxLifetime, newer.maxLifetime);
   const keys = newer.keys.map((key): SigningKey => {
@@ -53,7 +69,7 @@ export function writeBack(older: Keyring, newer: Keyring, policy: Policy, time: 
   return {
     kind: 'Restore',
     keyring: { ...newer, keys, revoked },
-    confirm: true,
+    confirm: isThere(set),
     notices: [
       told(revived, 'What it held before has been written back, and the next key waits anew.'),
     ],
@@ -76,11 +92,16 @@ export function dropRevived(situation: Situation): Transition | undefined {
   return {
     kind: 'RestoreFromBackup',
     keyring,
-    confirm: true,
+    confirm: isThere(situation.set),
     notices: [
       told(revived, `They are taken out, and ${signer} signs. Keys made since then are gone.`),
     ],
   };
+}
+
+/** One that a finalizer holds signs on: no revoked key, though nothing is confirmed of such a set. */
+function isThere({ isBeingDeleted }: ObservedSet): boolean {
+  return isBeingDeleted !== true;
 }
 
 function told(revived: readonly SigningKey[], fate: string): Notice {
