@@ -1,4 +1,4 @@
-import { SECOND } from '../api/constants.ts';
+import { DAY, SECOND } from '../api/constants.ts';
 import { backoffMs, sleep } from '../kube/backoff.ts';
 import { type Kube, METADATA_ONLY } from '../kube/client.ts';
 import { isUnanswered } from '../kube/errors.ts';
@@ -40,6 +40,8 @@ export interface FreshnessOptions {
   readonly onSkew: (ms: number) => void;
 }
 
+/** How long, in milliseconds, a replica publishes what it could not confirm any more. */
+export const PUBLISH_UNCONFIRMED = DAY;
 /** Nobody may be ready until one is confirmed, so an API server that comes back is asked soon. */
 const RETRY = { baseMs: 200, maxMs: 5 * SECOND, jitter: 0.5 };
 const LONGEST_LIST = 10 * SECOND;
@@ -110,11 +112,11 @@ export class Freshness {
   /**
    * Whether this replica may be sent requests; else why not. One that is cut off, or behind, and signs
    * no more makes room for those that are not. Where the API server will not answer, or has another
-   * time than ours, the cause may be that of all replicas: none would be left to publish.
+   * time than ours, the cause may be that of all replicas: none would be left to publish. That ends
+   * where it publishes no more either.
    */
   serves(): true | string {
-    if (this.#confirmed !== undefined && !this.#isAlone) return true;
-    return this.check();
+    return (!this.#isAlone && this.elapsed() < PUBLISH_UNCONFIRMED) || this.check();
   }
 
   /** A jump of the clock asks for another confirmation, once. */

@@ -1,13 +1,10 @@
-import { DAY } from '../api/constants.ts';
 import { notKept, type PublicDocument } from './document.ts';
 import type { Exchange } from './exchange.ts';
+import { PUBLISH_UNCONFIRMED } from './freshness.ts';
 import { locate, unavailable } from './locate.ts';
 import { sendDocument } from './respond.ts';
 import type { ServedSet } from './served.ts';
 import type { Endpoint } from './services.ts';
-
-/** How long, in milliseconds, a replica publishes what it could not confirm any more. */
-export const PUBLISH_UNCONFIRMED = DAY;
 
 /**
  * `GET` of a public document of a set. A replica that has lapsed goes on for a day, because a stale

@@ -48,7 +48,7 @@ export function sendWhole(
   answer(exchange, 200, [...headers, 'Content-Type', contentType], body);
 }
 
-/** Tells a browser that any page may read a document, whatever headers it sends (Fetch section 3.3). */
+/** Tells a browser that any page may read a document, with any header but a credential (Fetch section 3.3). */
 export function sendPreflight(exchange: Exchange, methods: string): void {
   const allows = ['Access-Control-Allow-Methods', methods, 'Access-Control-Allow-Headers', '*'];
   const remembered = ['Access-Control-Max-Age', '86400'];
