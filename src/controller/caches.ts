@@ -84,9 +84,12 @@ export class Caches {
    */
   sees(namespace: string): boolean {
     if (this.#watched.length === 0) return true;
-    if (!this.#watched.includes(namespace)) return false;
-    const isGone = this.namespaces.get(undefined, namespace) === undefined;
-    return isGone || !this.unreadable.includes(namespace);
+    return this.#watched.includes(namespace) && !this.#isHidden(namespace);
+  }
+
+  #isHidden(namespace: string): boolean {
+    const isThere = this.namespaces.get(undefined, namespace) !== undefined;
+    return isThere && this.unreadable.includes(namespace);
   }
 
   /** The watched namespaces that we may not read. */
@@ -158,8 +161,7 @@ export class Caches {
     const uid = setUidOf(metadata.name);
     if (uid === undefined || this.sets.list().some((set) => set.metadata.uid === uid)) return;
     const namespace = this.keyrings.lastGood(uid)?.owner.namespace;
-    const mayBeThere = namespace !== undefined && this.unreadable.includes(namespace);
-    if (!mayBeThere || this.sees(namespace)) this.keyrings.giveUp(uid);
+    if (namespace === undefined || !this.#isHidden(namespace)) this.keyrings.giveUp(uid);
   }
 
   /** An issuer may have become free: those who were refused it are looked at again. */

@@ -43,23 +43,24 @@ export class Publications {
    * key of the keyring, and every key that was revoked: until it is written, gateways may hold it.
    */
   look(ring: Keyring, name: string): Publisher {
-    const fault = this.#faults.get(faultKey(ring, name));
-    return {
-      name: `ConfigMap ${name}`,
-      kids: this.#carriedBy(ring, name, fault).map(({ kid }) => kid),
-      ...(fault === undefined ? {} : { fault }),
-      ...(this.#lacksNext(ring, name) ? { lacksNext: true } : {}),
-    };
+    const seen = this.#seen(ring, name);
+    return this.#lacksNext(ring, name) ? { ...seen, lacksNext: true } : seen;
   }
 
   /** What was made for this keyring and is asked for no more, until it is deleted. */
   leaving(ring: Keyring, names: readonly string[]): Publisher[] {
     return this.madeFor(ring)
       .filter(({ metadata }) => !names.includes(metadata.name))
-      .map(({ metadata }) => {
-        const { lacksNext: _any, ...seen } = this.look(ring, metadata.name);
-        return { ...seen, isLeaving: true };
-      });
+      .map(({ metadata }) => ({ ...this.#seen(ring, metadata.name), isLeaving: true }));
+  }
+
+  #seen(ring: Keyring, name: string): Publisher {
+    const fault = this.#faults.get(faultKey(ring, name));
+    return {
+      name: `ConfigMap ${name}`,
+      kids: this.#carriedBy(ring, name, fault).map(({ kid }) => kid),
+      ...(fault === undefined ? {} : { fault }),
+    };
   }
 
   /** Whether one of ours is without the next key. A deleted one is not: gateways keep what they had. */

@@ -3,6 +3,7 @@ import type { SigningKeySet } from '../api/signingkeyset.generated.ts';
 import type { Instant } from '../keys/keyring.ts';
 import type { Kube } from '../kube/client.ts';
 import type { PassResult } from '../kube/work-queue.ts';
+import { longestStaleness } from '../rotation/lifetimes.ts';
 import { type Plan, plan } from '../rotation/plan.ts';
 import type { Backup, Time, Transition } from '../rotation/situation.ts';
 import type { Apply } from './apply.ts';
@@ -72,9 +73,9 @@ export class Reconciler {
     for (let step = 0; step < MOST_STEPS; step += 1) {
       if (!caches.sees(namespace)) return {};
       const look = () => this.#look(namespace, name, backup);
-      const step = await this.#telling(namespace, name, () => this.#step(look));
-      if (step === 'unseen') return { recheckAt: time().now + SECOND };
-      const settled = step === 'acted' ? undefined : await this.#settle(step, look);
+      const outcome = await this.#telling(namespace, name, () => this.#step(look));
+      if (outcome === 'unseen') return { recheckAt: time().now + SECOND };
+      const settled = outcome === 'acted' ? undefined : await this.#settle(outcome, look);
       if (settled !== undefined) return settled;
     }
     return { recheckAt: time().now };
@@ -141,10 +142,11 @@ export class Reconciler {
     if (ON_LEASES.has(transition.kind)) {
       const { uid } = transition.keyring.owner;
       const planned = caches.keyrings.of(uid);
-      const known = longestStaleness(look());
+      const known = longestStaleness(look()?.observed.replicas);
       await replicas.refresh();
       const now = look();
-      if (caches.keyrings.of(uid) !== planned || longestStaleness(now) !== known) return;
+      if (caches.keyrings.of(uid) !== planned || longestStaleness(now?.observed.replicas) !== known)
+        return;
       const isLoaded = now?.observed.replicas.every(({ hasLoaded }) => hasLoaded);
       if (transition.kind === 'Publish' && isLoaded !== true) return;
     }
@@ -177,11 +179,6 @@ export class Reconciler {
 
 /** What rests on what replicas have loaded, or on how long they may sign on that (I15). */
 const ON_LEASES: ReadonlySet<Transition['kind']> = new Set(['Publish', 'Promote', 'RollBack']);
-
-function longestStaleness(view: View | undefined): number {
-  const replicas = view?.observed.replicas ?? [];
-  return Math.max(0, ...replicas.map(({ maxStaleness = 0 }) => maxStaleness));
-}
 
 function earliest(...times: readonly (Instant | undefined)[]): Instant | undefined {
   const known = times.filter((time) => time !== undefined);

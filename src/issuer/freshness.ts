@@ -41,7 +41,7 @@ export interface FreshnessOptions {
 }
 
 /** How long, in milliseconds, a replica publishes what it could not confirm any more. */
-export const PUBLISH_UNCONFIRMED = DAY;
+const PUBLISH_UNCONFIRMED = DAY;
 /** Nobody may be ready until one is confirmed, so an API server that comes back is asked soon. */
 const RETRY = { baseMs: 200, maxMs: 5 * SECOND, jitter: 0.5 };
 const LONGEST_LIST = 10 * SECOND;
@@ -80,12 +80,12 @@ export class Freshness {
   }
 
   /**
-   * The same by monotonic time alone: what is published may be stale, so a wrong clock takes it away
-   * from nobody.
+   * Whether this goes on publishing, by monotonic time alone: what is published may be stale, so a
+   * wrong clock takes it away from nobody.
    */
-  elapsed(): number {
-    if (this.#confirmed === undefined) return Number.POSITIVE_INFINITY;
-    return performance.now() - this.#confirmed.monotonic;
+  publishes(): boolean {
+    if (this.#confirmed === undefined) return false;
+    return performance.now() - this.#confirmed.monotonic < PUBLISH_UNCONFIRMED;
   }
 
   /** Why nothing may be signed now, in words; true when it may. Asked for each request. */
@@ -116,7 +116,7 @@ export class Freshness {
    * where it publishes no more either.
    */
   serves(): true | string {
-    return (!this.#isAlone && this.elapsed() < PUBLISH_UNCONFIRMED) || this.check();
+    return (!this.#isAlone && this.publishes()) || this.check();
   }
 
   /** A jump of the clock asks for another confirmation, once. */

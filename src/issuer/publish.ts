@@ -1,6 +1,5 @@
 import { notKept, type PublicDocument } from './document.ts';
 import type { Exchange } from './exchange.ts';
-import { PUBLISH_UNCONFIRMED } from './freshness.ts';
 import { locate, unavailable } from './locate.ts';
 import { sendDocument } from './respond.ts';
 import type { ServedSet } from './served.ts';
@@ -14,7 +13,7 @@ import type { Endpoint } from './services.ts';
 export function publish(choose: (set: ServedSet, exchange: Exchange) => PublicDocument): Endpoint {
   return (services) => (exchange) => {
     const { set } = locate(services, exchange);
-    if (services.freshness.elapsed() >= PUBLISH_UNCONFIRMED) throw unavailable();
+    if (!services.freshness.publishes()) throw unavailable();
     const document = choose(set, exchange);
     const isFresh = services.freshness.check() === true;
     sendDocument(exchange, isFresh ? document : notKept(document));

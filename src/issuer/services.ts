@@ -11,7 +11,7 @@ import type { RateLimit } from './rate-limit.ts';
 /** What the routes stand on. */
 export interface Services {
   readonly keyrings: Keyrings;
-  readonly freshness: Pick<Freshness, 'check' | 'elapsed' | 'require'>;
+  readonly freshness: Pick<Freshness, 'check' | 'publishes' | 'require'>;
   readonly authorizer: Authorizer;
   /** By user name, once it is known who calls; by address, before. */
   readonly rates: { readonly caller: RateLimit; readonly peer: RateLimit };

@@ -2,7 +2,6 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { PATHS } from './discovery.ts';
 import { atEndOfTurn } from './end-of-turn.ts';
 import { begin, type Exchange, newRequestId, tell } from './exchange.ts';
-import { PUBLISH_UNCONFIRMED } from './freshness.ts';
 import { type Location, locationsOnHost, pathLocation } from './location.ts';
 import { remember } from './remember.ts';
 import { refuse, sendWhole } from './respond.ts';
@@ -71,7 +70,7 @@ function keysShortcut(services: Services): Shortcut {
   return (path, request, response) => {
     if (!path.endsWith(PATHS.jwks)) return false;
     const { freshness } = services;
-    if (freshness.check() !== true || freshness.elapsed() >= PUBLISH_UNCONFIRMED) return false;
+    if (freshness.check() !== true || !freshness.publishes()) return false;
     const { 'if-none-match': tag, 'x-request-id': id, host } = request.headers;
     if (tag !== undefined || id !== undefined) return false;
     const holding = services.keyrings.find(locationsOnHost(host, place(path)));

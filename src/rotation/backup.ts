@@ -1,8 +1,7 @@
-import { LONGEST_MAX_AGE } from '../api/caching.ts';
 import type { Keyring, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { ownership } from './beginnings.ts';
 import { MOST_PREVIOUS_KEYS } from './gate.ts';
-import { revokeAt, tokensUntil, unknownCaches } from './lifetimes.ts';
+import { patientDelay, revokeAt, tokensUntil, unknownCaches } from './lifetimes.ts';
 import { type PendingRequest, RESTORE_ANNOTATION } from './pending.ts';
 import {
   currentKey,
@@ -22,6 +21,7 @@ import {
   newNext,
   remember,
   revoke,
+  toPublish,
   withoutPrivateHalf,
 } from './transitions.ts';
 import { idsPresent } from './verbs.ts';
@@ -195,7 +195,7 @@ function withSigners(
   const made = newNext(policy, backup, facts);
   const fresh = {
     ...made,
-    propagationDelay: Math.max(backup.propagationDelay, patience(made, policy)),
+    propagationDelay: patientDelay(policy, backup.propagationDelay, made.propagationDelay),
   };
   const asCurrent = { state: 'current', promotedAt: stamp } as const;
   const [current, next] = [of('current'), of('next')];
@@ -214,15 +214,7 @@ function signerOf({ keys }: KeyringDraft): string {
 /** A key of which nobody knows whether verifiers hold it: it is published anew, and waits (I1, I3). */
 export function unpublished(key: SigningKey, policy: Policy): SigningKey {
   if (key.state === 'previous') return key;
-  const { publishedAt: _no, ...rest } = key;
-  return { ...rest, inFirstJwks: false, propagationDelay: patience(key, policy) };
-}
-
-type Patient = Pick<SigningKey, 'propagationDelay'>;
-
-/** P for a key of which nobody knows what JWKS verifiers hold instead. */
-function patience({ propagationDelay }: Patient, policy: Policy): number {
-  return Math.max(propagationDelay, policy.propagationDelay, LONGEST_MAX_AGE);
+  return { ...toPublish(key), propagationDelay: patientDelay(policy, key.propagationDelay) };
 }
 
 /** Since the backup, a key may have been promoted or brought back, and have signed until now. */

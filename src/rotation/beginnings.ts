@@ -1,7 +1,6 @@
-import { LONGEST_MAX_AGE } from '../api/caching.ts';
 import type { ReasonOf } from '../api/reasons.ts';
 import type { Keyring, RevokedKey } from '../keys/keyring.ts';
-import { unknownCaches } from './lifetimes.ts';
+import { patientDelay, unknownCaches } from './lifetimes.ts';
 import {
   currentKey,
   type KeyringDraft,
@@ -37,7 +36,7 @@ export function create(
     // After a loss verifiers hold a JWKS of other keys: nobody knows these, and the next waits (I1).
     ...(isFirst
       ? { publishedAt: stamp, propagationDelay: policy.propagationDelay }
-      : { propagationDelay: Math.max(policy.propagationDelay, LONGEST_MAX_AGE) }),
+      : { propagationDelay: patientDelay(policy) }),
   };
   const keyring: KeyringDraft = {
     owner: ownerOf(set),

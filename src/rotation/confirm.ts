@@ -1,6 +1,7 @@
 import type { Instant, RevokedKey, SigningKey } from '../keys/keyring.ts';
 import { behind } from './gate.ts';
 import { nextKey, type Situation, type Transition } from './situation.ts';
+import { toPublish } from './transitions.ts';
 
 /**
  * Writes down what was seen everywhere: that every live replica has loaded this keyring or a newer
@@ -31,10 +32,7 @@ export function confirmPublication({ ring, observed, stamp }: Situation): Transi
 export function unpublishLost({ ring, observed }: Situation): Transition | undefined {
   const isLost = observed.publishers.some(({ lacksNext }) => lacksNext);
   if (!isLost || nextKey(ring).publishedAt === undefined) return undefined;
-  const keys = ring.keys.map((key): SigningKey => {
-    const { publishedAt: _lost, ...rest } = key;
-    return key.state === 'next' ? { ...rest, inFirstJwks: false } : key;
-  });
+  const keys = ring.keys.map((key) => (key.state === 'next' ? toPublish(key) : key));
   return { kind: 'Unpublish', keyring: { ...ring, keys }, confirm: false, notices: [] };
 }
 

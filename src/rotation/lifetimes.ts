@@ -9,8 +9,12 @@ type Flags = Pick<Policy, 'clockSkew' | 'maxStaleness'>;
  * last confirmed (I15, I22).
  */
 export function withStalestReplica(policy: Policy, replicas: readonly Replica[]): Policy {
-  const longest = replicas.map(({ maxStaleness = 0 }) => maxStaleness);
-  return { ...policy, maxStaleness: Math.max(policy.maxStaleness, ...longest) };
+  return { ...policy, maxStaleness: Math.max(policy.maxStaleness, longestStaleness(replicas)) };
+}
+
+/** The longest R that a replica has told. */
+export function longestStaleness(replicas: readonly Replica[] = []): number {
+  return Math.max(0, ...replicas.map(({ maxStaleness = 0 }) => maxStaleness));
 }
 
 /**
@@ -50,7 +54,12 @@ export function propagationDelayForNewKey(policy: Policy, ring: Keyring, { now }
   return Math.max(policy.propagationDelay, held);
 }
 
-/** The same where nobody knows what was served before, as after a loss or from a backup. */
+/** P for a key of which nobody knows what JWKS verifiers hold instead. @param promised other P's. */
+export function patientDelay(policy: Policy, ...promised: readonly number[]): number {
+  return Math.max(policy.propagationDelay, LONGEST_MAX_AGE, ...promised);
+}
+
+/** The caches where nobody knows what was served before, as after a loss or from a backup. */
 export function unknownCaches(flags: Flags, { stamp }: Pick<Time, 'stamp'>): OlderCaches {
   const until = stamp + flags.maxStaleness + flags.clockSkew + LONGEST_MAX_AGE;
   return { maxAge: LONGEST_MAX_AGE, until };

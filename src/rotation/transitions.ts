@@ -259,3 +259,8 @@ function sameTexts(left: readonly string[], right: readonly string[]): boolean {
 function modulusLength(n: string): number {
   return Math.floor((n.length * 6) / 8) * 8;
 }
+
+/** A key as before it was published anywhere. */
+export function toPublish({ publishedAt: _gone, ...key }: SigningKey): SigningKey {
+  return { ...key, inFirstJwks: false };
+}

@@ -11,6 +11,7 @@ import { mkdir } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isAlive, isCode } from './supervise.ts';
 
 const HEARTBEAT = 5_000;
 /** A lock that nobody has touched for so long has lost its holder, even on another machine. */
@@ -91,15 +92,6 @@ function isAbandoned(file: string, holder: string): boolean {
   return touched !== undefined && Date.now() - touched > ABANDONED;
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isCode(error, 'EPERM');
-  }
-}
-
 function holderOf(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
@@ -116,8 +108,4 @@ function touch(file: string): void {
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error;
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getCACertificates } from 'node:tls';
+import { isAlive } from '../controlplane/supervise.ts';
 import { quote } from './story.ts';
 
 const PID = 'pid';
@@ -43,15 +44,6 @@ function refuseIfHeld(folder: string): void {
   throw new Error(
     `Signet runs already, as process ${holder}: source ${quote(join(folder, 'env'))} to use it, kill ${holder} to end it. If that process is something else, remove ${quote(folder)}.`,
   );
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Writes what a shell can source. @returns the file's path. */

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { auditEvents, countWrites } from '../controlplane/audit.ts';
 import type { Cluster } from '../controlplane/cluster.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
-import { temporaryDirectory } from '../controlplane/supervise.ts';
+import { isAlive, temporaryDirectory } from '../controlplane/supervise.ts';
 import { makeNamespace, sharedAuditLog, sharedCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import setUp, { type SharedCluster } from '../support/global-setup.ts';
@@ -152,12 +152,3 @@ test('the audit log has each write once it is answered', async () => {
     { verb: 'create', resource: 'serviceaccounts', user: 'kubernetes-admin', count: 1 },
   ]);
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
