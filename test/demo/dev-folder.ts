@@ -7,9 +7,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { getCACertificates } from 'node:tls';
+import { findClients } from '../controlplane/clients.ts';
 import { isAlive } from '../controlplane/supervise.ts';
+import type { Stack } from '../stack/stack.ts';
 import { quote } from './story.ts';
 
 const PID = 'pid';
@@ -46,14 +48,21 @@ function refuseIfHeld(folder: string): void {
   );
 }
 
-/** Writes what a shell can source. @returns the file's path. */
-export function writeEnvironment(
-  folder: string,
-  variables: Readonly<Record<string, string>>,
-  path: string | undefined,
-): string {
+/** Writes what a shell sources to use a stack, its kubectl included. @returns the file's path. */
+export async function writeEnvironment(folder: string, stack: Stack): Promise<string> {
+  const { controlPlane, issuerUrl, caFile, controller, issuer } = stack;
+  const variables = {
+    KUBECONFIG: controlPlane.kubeconfig,
+    ISSUER_URL: issuerUrl,
+    METRICS_URL: controller.metricsUrl,
+    ISSUER_METRICS_URL: issuer.metricsUrl,
+    ...(caFile !== undefined && {
+      CURL_CA_BUNDLE: writeTrust(folder, readFileSync(caFile, 'utf8')),
+    }),
+  };
   const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${quote(value)}`);
-  if (path !== undefined) lines.push(`export PATH=${quote(path)}:"$PATH"`);
+  const { kubectl } = await findClients();
+  if (isAbsolute(kubectl)) lines.push(`export PATH=${quote(dirname(kubectl))}:"$PATH"`);
   const file = join(folder, 'env');
   writeFileSync(file, `${lines.join('\n')}\n`);
   return file;
@@ -63,7 +72,7 @@ export function writeEnvironment(
  * Writes our certificates and those that this machine trusts already: CURL_CA_BUNDLE takes the place
  * of curl's own. @returns the file's path.
  */
-export function writeTrust(folder: string, ours: string): string {
+function writeTrust(folder: string, ours: string): string {
   const trusted = new Set([ours, ...getCACertificates('system'), ...getCACertificates('default')]);
   const file = join(folder, 'ca-bundle.crt');
   writeFileSync(file, [...trusted].map((pem) => `${pem.trim()}\n`).join(''));

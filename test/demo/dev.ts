@@ -2,13 +2,11 @@
  * `npm run dev`: the stack from source, running until Ctrl-C or SIGTERM. `npm run dev -- <folder>`
  * writes somewhere else than `.dev`, so that two can run side by side.
  */
-import { readFileSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { findClients } from '../controlplane/clients.ts';
+import { join, relative, resolve } from 'node:path';
 import type { Component } from '../controlplane/component.ts';
 import { tail } from '../controlplane/supervise.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
-import { claim, writeEnvironment, writeTrust } from './dev-folder.ts';
+import { claim, writeEnvironment } from './dev-folder.ts';
 import { quote } from './story.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -38,19 +36,8 @@ async function dev(folder: string): Promise<void> {
 }
 
 async function describe(folder: string, stack: Stack): Promise<void> {
-  const { controlPlane, issuerUrl, caFile, controller, issuer } = stack;
-  const { kubectl } = await findClients();
-  const variables = {
-    KUBECONFIG: controlPlane.kubeconfig,
-    ISSUER_URL: issuerUrl,
-    METRICS_URL: controller.metricsUrl,
-    ISSUER_METRICS_URL: issuer.metricsUrl,
-    ...(caFile !== undefined && {
-      CURL_CA_BUNDLE: writeTrust(folder, readFileSync(caFile, 'utf8')),
-    }),
-  };
-  const pinned = isAbsolute(kubectl) ? dirname(kubectl) : undefined;
-  const environment = writeEnvironment(folder, variables, pinned);
+  const { controller, issuer } = stack;
+  const environment = await writeEnvironment(folder, stack);
   const fromRoot = relative(ROOT, environment);
   console.log(`
 Signet is running. In another shell:

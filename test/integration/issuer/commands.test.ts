@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { findClients, invoke } from '../../controlplane/clients.ts';
+import { invoke } from '../../controlplane/clients.ts';
 import { temporaryDirectory } from '../../controlplane/supervise.ts';
-import { writeEnvironment, writeTrust } from '../../demo/dev-folder.ts';
+import { writeEnvironment } from '../../demo/dev-folder.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { eventually } from '../../support/eventually.ts';
 
@@ -18,16 +18,7 @@ beforeAll(async () => {
   stack = await startStack({ trust: false, maxStaleness: '1h' });
   const dev = join(folder.path, '.dev');
   mkdirSync(dev);
-  const { kubectl } = await findClients();
-  const { controlPlane, issuer, controller, issuerUrl, caFile = '' } = stack;
-  const variables = {
-    KUBECONFIG: controlPlane.kubeconfig,
-    ISSUER_URL: issuerUrl,
-    METRICS_URL: controller.metricsUrl,
-    ISSUER_METRICS_URL: issuer.metricsUrl,
-    CURL_CA_BUNDLE: writeTrust(dev, readFileSync(caFile, 'utf8')),
-  };
-  writeEnvironment(dev, variables, dirname(kubectl));
+  await writeEnvironment(dev, stack);
 });
 afterAll(async () => {
   await stack?.stop();
